@@ -1,0 +1,114 @@
+package licensing
+
+import (
+	"fmt"
+	"time"
+)
+
+// KeyPackType is Win32_TSLicenseKeyPack.KeyPackType.
+type KeyPackType uint32
+
+// The key pack types. The documentation ends at 6; 6 as built-in and 7 as over-used are what servers show.
+const (
+	KeyPackUnknown    KeyPackType = 0
+	KeyPackRetail     KeyPackType = 1
+	KeyPackVolume     KeyPackType = 2
+	KeyPackConcurrent KeyPackType = 3
+	KeyPackTemporary  KeyPackType = 4
+	KeyPackOpen       KeyPackType = 5
+	KeyPackBuiltIn    KeyPackType = 6
+)
+
+// Unlimited is the number of licenses of a key pack that has no bound.
+const Unlimited = 4294967295
+
+// FirstKeyPackID is the ID of the first key pack that is installed; the built-in one has BuiltInKeyPackID.
+const (
+	BuiltInKeyPackID = 2
+	FirstKeyPackID   = 3
+)
+
+// KeyPack is a number of CALs of one version and type that came under one grant or code.
+type KeyPack struct {
+	ID             uint32
+	Type           KeyPackType
+	ProductVersion ProductVersion
+	ProductType    ProductType
+	Total          uint32
+	Issued         uint32 // to devices or users; may exceed Total after a release
+	Held           uint32 // of the free ones, promised to a conversion under way
+	Installed      time.Time
+	Expires        time.Time // see PerpetualExpiry
+
+	// Entitlement is the clearinghouse's identifier of what was bought. It is empty for the built-in key pack, and for one
+	// installed by an offline code until the clearinghouse has seen the code.
+	Entitlement string
+	// Code is the offline code that installed the pack while the clearinghouse was out of reach, else empty. It is
+	// evidence, and not secret any more: it is bound to this license server.
+	Code string
+	// Flag says why the clearinghouse does not stand behind the pack, for people; empty for a good one.
+	Flag string
+}
+
+// BuiltInKeyPack returns the key pack that every license server has.
+func BuiltInKeyPack() KeyPack {
+	return KeyPack{
+		ID: BuiltInKeyPackID, Type: KeyPackBuiltIn, ProductVersion: Windows2000, ProductType: BuiltIn, Total: Unlimited,
+		Expires: time.Date(2035, 12, 31, 23, 0, 0, 0, time.UTC),
+	}
+}
+
+// Available returns how many CALs can still be issued, converted or removed.
+func (k *KeyPack) Available() uint32 {
+	if k.Total == Unlimited {
+		return Unlimited
+	}
+	if used := uint64(k.Issued) + uint64(k.Held); used < uint64(k.Total) {
+		return k.Total - uint32(used)
+	}
+	return 0
+}
+
+// OverIssued tells whether more CALs are issued than the pack now holds, as after a release to another license server.
+func (k *KeyPack) OverIssued() bool { return k.Issued > k.Total }
+
+// Description returns product code, version and suffix, for example C50-10.01-S.
+func (k *KeyPack) Description() string {
+	f, _ := k.ProductVersion.facts()
+	switch k.ProductType {
+	case PerUser:
+		return "C50-" + f.number + "-S"
+	case BuiltIn:
+		return "A02-" + f.number + "-EX"
+	}
+	return "A02-" + f.number + "-S"
+}
+
+// TypeAndModel returns the model as license servers show it; scripts compare it with regard to case.
+func (k *KeyPack) TypeAndModel() string {
+	prefix := "RDS"
+	if k.ProductVersion == WindowsServer2008 {
+		prefix = "TS or RDS"
+	}
+	switch k.ProductType {
+	case PerUser:
+		return prefix + " Per User CAL"
+	case BuiltIn:
+		return "Built-in TS Per Device CAL"
+	}
+	return prefix + " Per Device CAL"
+}
+
+// AccessRights returns the rights bits: RD Session, VDI Session and Calista (RemoteFX), as every key pack shows them.
+func (k *KeyPack) AccessRights() uint32 { return 7 }
+
+// PerpetualExpiry returns when a key pack without an end expires: on 2038-01-01, at the time of day of its installation.
+func PerpetualExpiry(installed time.Time) time.Time {
+	t := installed.UTC()
+	return time.Date(2038, 1, 1, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+}
+
+// String returns the pack in a few words.
+func (k *KeyPack) String() string {
+	return fmt.Sprintf("key pack %d (%d × %s, %s)", k.ID, k.Total, k.TypeAndModel(), k.ProductVersion)
+}
