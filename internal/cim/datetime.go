@@ -1,0 +1,82 @@
+package cim
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Datetime is a point in time with microseconds (DSP0004, 5.2.4). Intervals do not occur in the classes here. The zero
+// Datetime stands for NULL.
+type Datetime struct{ t time.Time }
+
+// NewDatetime returns t as a Datetime, in UTC and cut to the microsecond.
+func NewDatetime(t time.Time) Datetime {
+	if t.IsZero() {
+		return Datetime{}
+	}
+	return Datetime{t.UTC().Truncate(time.Microsecond)}
+}
+
+// IsZero tells whether d stands for NULL.
+func (d Datetime) IsZero() bool { return d.t.IsZero() }
+
+// Time returns the instant in UTC.
+func (d Datetime) Time() time.Time { return d.t }
+
+// DMTF returns the 25 characters yyyymmddHHMMSS.mmmmmm-000. Windows license servers write the offset of UTC with a minus
+// sign, and scripts compare it as text.
+func (d Datetime) DMTF() string { return d.t.Format("20060102150405.000000") + "-000" }
+
+// XML returns the xs:dateTime form that WS-Management carries (DSP0230, datetime mapping), for example
+// 2036-01-01T00:00:00Z.
+func (d Datetime) XML() string { return string(d.AppendXML(nil)) }
+
+// AppendXML appends the xs:dateTime form to b.
+func (d Datetime) AppendXML(b []byte) []byte { return d.t.AppendFormat(b, time.RFC3339Nano) }
+
+// Compare orders two instants: -1, 0 or 1.
+func (d Datetime) Compare(e Datetime) int { return d.t.Compare(e.t) }
+
+var errDatetime = errors.New("must be a datetime: yyyymmddHHMMSS.mmmmmm+UUU, or yyyy-mm-ddTHH:MM:SSZ")
+
+// ParseDatetime reads both forms: the 25 characters of DMTF without asterisks, and xs:dateTime with an offset.
+func ParseDatetime(s string) (Datetime, error) {
+	if len(s) > 40 {
+		return Datetime{}, errDatetime
+	}
+	if len(s) == 25 && s[14] == '.' {
+		return parseDMTF(s)
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || t.IsZero() {
+		return Datetime{}, errDatetime
+	}
+	return NewDatetime(t), nil
+}
+
+func parseDMTF(s string) (Datetime, error) {
+	t, err := time.Parse("20060102150405.000000", s[:21])
+	if err != nil || t.IsZero() {
+		return Datetime{}, errDatetime
+	}
+	for _, c := range s[22:] {
+		if c < '0' || c > '9' {
+			return Datetime{}, errDatetime
+		}
+	}
+	offset, err := strconv.Atoi(s[22:])
+	if err != nil {
+		return Datetime{}, errDatetime
+	}
+	switch s[21] {
+	case '+':
+		return NewDatetime(t.Add(-time.Duration(offset) * time.Minute)), nil
+	case '-':
+		return NewDatetime(t.Add(time.Duration(offset) * time.Minute)), nil
+	case ':':
+		return Datetime{}, fmt.Errorf("must be a point in time, not an interval")
+	}
+	return Datetime{}, errDatetime
+}

@@ -1,0 +1,188 @@
+package cim_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"calkeeper/internal/cim"
+)
+
+// fillArguments are the input of Fill, with some of them exchanged or added.
+func fillArguments(changes ...cim.Argument) []cim.Argument {
+	all := []cim.Argument{
+		array("Items", cim.StringValue("a"), cim.StringValue("b")), number("Count", 3), text("Urgent", "1"),
+		text("Until", "20360101000000.000000-000"), number("Cursor", 7),
+	}
+	for _, change := range changes {
+		at := slices.IndexFunc(all, func(a cim.Argument) bool { return a.Name == change.Name })
+		if at < 0 {
+			all = append(all, change)
+		} else {
+			all[at] = change
+		}
+	}
+	return all
+}
+
+func TestInvoke(t *testing.T) {
+	d := newDepot()
+	c := d.class(t, "Test_Box")
+	self := boxOne(t, c)
+	returned, out, err := c.Invoke(t.Context(), c.Method("fill"), &self, fillArguments())
+	if err != nil || returned != 0 {
+		t.Fatalf("%d, %v", returned, err)
+	}
+	if got := d.filled; !slices.Equal(got.Items, []string{"a", "b"}) || got.Count != 3 || !got.Urgent || got.Until.DMTF() != "20360101000000.000000-000" || got.Cursor != 7 {
+		t.Errorf("the method received %+v", got)
+	}
+	var names []string
+	values := map[string]cim.Value{}
+	for _, o := range out {
+		names = append(names, o.Parameter.Name)
+		values[o.Parameter.Name] = o.Value
+	}
+	if !slices.Equal(names, []string{"Cursor", "Rows", "Best", "Text"}) {
+		t.Errorf("outputs %v", names)
+	}
+	if values["Cursor"] != cim.Uint32Value(8) {
+		t.Errorf("Cursor is %v", values["Cursor"])
+	}
+	if values["Text"] != cim.StringValue("first") { // the label of the instance as get returned it
+		t.Errorf("Text is %v", values["Text"])
+	}
+	rows, ok := values["Rows"].Array()
+	if !ok || len(rows) != 2 {
+		t.Fatalf("Rows is %v", values["Rows"])
+	}
+	for n, want := range []string{"a", "b"} {
+		row, ok := rows[n].Object()
+		if !ok || row.Class.Name != "Test_Item" || row.Value(row.Class.Property("Name")).Text() != want || row.Value(row.Class.Property("Count")).Uint32() != 3 {
+			t.Errorf("row %d is %v", n, rows[n])
+		}
+	}
+	if best, ok := values["Best"].Object(); !ok || best.Value(best.Class.Property("name")).Text() != "best" {
+		t.Errorf("Best is %v", values["Best"])
+	}
+}
+
+func TestInvokeConverts(t *testing.T) {
+	d := newDepot()
+	c := d.class(t, "Test_Box")
+	self := boxOne(t, c)
+	arguments := []cim.Argument{
+		number("ITEMS", 1234567), text("count", "3"), text("URGENT", "False"), text("until", "2036-01-01T00:00:00Z"), text("cursor", "7"),
+	}
+	if _, _, err := c.Invoke(t.Context(), c.Method("Fill"), &self, arguments); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.filled; !slices.Equal(got.Items, []string{"1234567"}) || got.Count != 3 || got.Urgent || got.Until.XML() != "2036-01-01T00:00:00Z" || got.Cursor != 7 {
+		t.Errorf("the method received %+v", got)
+	}
+	if _, _, err := c.Invoke(t.Context(), c.Method("Fill"), &self, fillArguments(array("Items"))); err != nil {
+		t.Fatal(err)
+	}
+	if d.filled.Items == nil || len(d.filled.Items) != 0 {
+		t.Errorf("an empty array became %#v", d.filled.Items)
+	}
+}
+
+func TestInvokeRefuses(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		arguments []cim.Argument
+		message   string
+	}{
+		{"nothing", nil, "the argument Items of Fill is missing; it takes Items, Count, Urgent, Until, Cursor"},
+		{"one missing", fillArguments()[:4], "the argument Cursor of Fill is missing"},
+		{"unknown", fillArguments(text("Colour", "1")), `Fill has no input parameter "Colour"; it takes Items, Count, Urgent, Until, Cursor`},
+		{"an output", fillArguments(text("Text", "1")), `Fill has no input parameter "Text"`},
+		{"twice", fillArguments(text("COUNT", "3")), "the argument Count of Fill was given twice"},
+		{"NULL", fillArguments(argument("Count", cim.Value{})), "the argument Count of Fill cannot be NULL"},
+		{"NULL array", fillArguments(argument("Items", cim.Value{})), "the argument Items of Fill cannot be NULL"},
+		{"mistyped", fillArguments(text("Count", "many")), "the argument Count of Fill must be a uint32"},
+		{"mistyped datetime", fillArguments(text("Until", "later")), "the argument Until of Fill must be a datetime"},
+		{"mistyped boolean", fillArguments(number("Urgent", 1)), "the argument Urgent of Fill must be a boolean"},
+		{"a scalar given twice", fillArguments(array("Count", cim.Uint32Value(1), cim.Uint32Value(2))), "must be given once: it is not an array"},
+	} {
+		d := newDepot()
+		class := d.class(t, "Test_Box")
+		self := boxOne(t, class)
+		returned, out, err := class.Invoke(t.Context(), class.Method("Fill"), &self, c.arguments)
+		wantStatus(t, c.what, err, cim.StatusInvalidMethodParameters, c.message)
+		if returned != 0 || out != nil || d.calls != 0 {
+			t.Errorf("%s: returned %d, outputs %v, %d calls", c.what, returned, out, d.calls)
+		}
+	}
+	d := newDepot()
+	w := d.class(t, "Test_Warehouse")
+	self, err := w.Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.Invoke(t.Context(), w.Method("Close"), &self, []cim.Argument{text("Why", "x")})
+	wantStatus(t, "argument of a method without", err, cim.StatusInvalidMethodParameters, "it takes no arguments")
+}
+
+func TestInvokeSelf(t *testing.T) {
+	d := newDepot()
+	c := d.class(t, "Test_Box")
+	self := boxOne(t, c)
+
+	// A static method is the same with and without an instance, even one that does not exist.
+	missing, err := c.Key([]cim.Argument{number("BoxId", 9), text("Shelf", "A")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, self := range []*cim.Instance{nil, &self, &missing} {
+		returned, out, err := c.Invoke(t.Context(), c.Method("Find"), self, []cim.Argument{text("Color", "1")})
+		if err != nil || returned != 0x4001 || len(out) != 1 || out[0].Value != cim.Uint32Value(1) {
+			t.Errorf("static on %v: %#x, %v, %v", self, returned, out, err)
+		}
+	}
+
+	_, _, err = c.Invoke(t.Context(), c.Method("Fill"), nil, fillArguments())
+	var e *cim.KeyError
+	if !errors.As(err, &e) || e.Missing != "BoxId" {
+		t.Errorf("instance method without an instance: %v", err)
+	}
+	_, _, err = c.Invoke(t.Context(), c.Method("Fill"), &missing, fillArguments())
+	wantStatus(t, "no such box", err, cim.StatusNotFound, "there is no box 9")
+	w := d.class(t, "Test_Warehouse")
+	_, _, err = w.Invoke(t.Context(), w.Method("Close"), nil, nil)
+	wantStatus(t, "singleton's method without an instance", err, cim.StatusInvalidObjectPath, "Close is called on an instance of Test_Warehouse")
+}
+
+func TestInvokeErrors(t *testing.T) {
+	d := newDepot()
+	c := d.class(t, "Test_Box")
+	self := boxOne(t, c)
+	d.fail["Fill"] = errTooHeavy
+	returned, out, err := c.Invoke(t.Context(), c.Method("Fill"), &self, fillArguments())
+	if err != nil || returned != returnedTooHeavy {
+		t.Errorf("an error of the method: %#x, %v", returned, err)
+	}
+	if len(out) != 4 {
+		t.Errorf("%d outputs", len(out))
+	}
+	for _, o := range out {
+		if !o.Value.IsNull() {
+			t.Errorf("%s is %v after an error", o.Parameter.Name, o.Value)
+		}
+	}
+	d.fail["Fill"] = cim.Errorf(cim.StatusAccessDenied, "administrators only")
+	returned, out, err = c.Invoke(t.Context(), c.Method("Fill"), &self, fillArguments())
+	wantStatus(t, "an *Error of the method", err, cim.StatusAccessDenied, "administrators only")
+	if returned != 0 || out != nil {
+		t.Errorf("beside an *Error: %#x, %v", returned, out)
+	}
+
+	w := d.class(t, "Test_Warehouse")
+	only, err := w.Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.fail["Close"] = cim.Errorf(cim.StatusAccessDenied, "administrators only") // Close wraps it
+	_, _, err = w.Invoke(t.Context(), w.Method("Close"), &only, nil)
+	wantStatus(t, "a wrapped *Error", err, cim.StatusAccessDenied, "administrators only")
+}
