@@ -50,15 +50,24 @@ func ParseDatetime(s string) (Datetime, error) {
 		return parseDMTF(s)
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || t.IsZero() {
+	if err != nil {
 		return Datetime{}, errDatetime
 	}
-	return NewDatetime(t), nil
+	return inRange(t)
+}
+
+// inRange returns t as a Datetime, if both text forms can write it and it is not the one that stands for NULL.
+func inRange(t time.Time) (Datetime, error) {
+	d := NewDatetime(t)
+	if year := d.t.Year(); d.IsZero() || year < 1 || year > 9999 {
+		return Datetime{}, errDatetime
+	}
+	return d, nil
 }
 
 func parseDMTF(s string) (Datetime, error) {
 	t, err := time.Parse("20060102150405.000000", s[:21])
-	if err != nil || t.IsZero() {
+	if err != nil {
 		return Datetime{}, errDatetime
 	}
 	for _, c := range s[22:] {
@@ -72,9 +81,9 @@ func parseDMTF(s string) (Datetime, error) {
 	}
 	switch s[21] {
 	case '+':
-		return NewDatetime(t.Add(-time.Duration(offset) * time.Minute)), nil
+		return inRange(t.Add(-time.Duration(offset) * time.Minute))
 	case '-':
-		return NewDatetime(t.Add(time.Duration(offset) * time.Minute)), nil
+		return inRange(t.Add(time.Duration(offset) * time.Minute))
 	case ':':
 		return Datetime{}, fmt.Errorf("must be a point in time, not an interval")
 	}

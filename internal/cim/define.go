@@ -2,6 +2,7 @@ package cim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"reflect"
@@ -34,10 +35,34 @@ func Define[T any](name string, options ...Option) (*Class, error) {
 	if len(c.Methods) > 0 && c.returnValue == nil {
 		return nil, fmt.Errorf("class %s: it has methods, but no ReturnValues option", name)
 	}
-	if c.Singleton && len(c.Keys()) > 0 {
-		return nil, fmt.Errorf("class %s: a singleton has no keys", name)
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("class %s: %w", name, err)
 	}
 	return c, nil
+}
+
+// check refuses what no caller could use.
+func (c *Class) check() error {
+	if c.Singleton && len(c.Keys()) > 0 {
+		return errors.New("a singleton has no keys")
+	}
+	for _, key := range c.Keys() {
+		if key.Array || key.Type != String && key.Type != Uint32 {
+			return fmt.Errorf("the key %s must be a string or a uint32", key.Name)
+		}
+	}
+	if c.get != nil {
+		return nil
+	}
+	if c.put != nil {
+		return errors.New("instances that cannot be read cannot be written")
+	}
+	for _, m := range c.Methods {
+		if !m.Static {
+			return fmt.Errorf("the method %s needs instances, and none can be read", m.Name)
+		}
+	}
+	return nil
 }
 
 // Named is a struct that describes a class which occurs as an embedded instance.
@@ -196,6 +221,9 @@ func deriveFields(t reflect.Type) ([]Property, error) {
 			continue
 		}
 		words := strings.Split(tag, ",")
+		if words[0] == "" || strings.ContainsAny(words[0], " \t") || !f.IsExported() {
+			return nil, fmt.Errorf("field %s: a tag goes with an exported field and has a name", f.Name)
+		}
 		p := Property{Field: Field{Name: words[0], index: f.Index}}
 		for _, word := range words[1:] {
 			switch word {
@@ -273,6 +301,9 @@ func scalarValue(f *Field, v reflect.Value) Value {
 	case Boolean:
 		return BooleanValue(v.Bool())
 	case DatetimeType:
+		if v.CanAddr() { // without a copy on the heap
+			return DatetimeValue(*v.Addr().Interface().(*Datetime))
+		}
 		return DatetimeValue(v.Interface().(Datetime))
 	}
 	return ObjectValue(Instance{f.Embedded, v})

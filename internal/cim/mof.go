@@ -10,7 +10,7 @@ import (
 // WriteMOF writes the classes as MOF (DSP0221): those that others embed first, so that a compiler finds them.
 func (n *Namespace) WriteMOF(w io.Writer) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "#pragma namespace(\"%s\")\n", strings.ReplaceAll(n.Name, "/", `\\`))
+	fmt.Fprintf(b, "#pragma namespace(%s)\n", quote(n.Name))
 	for _, embeds := range []bool{false, true} {
 		for _, c := range n.Classes {
 			if c.embedsOthers() == embeds {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Type is the CIM type of a property or parameter (DSP0004, 5.2.2): those that the classes here use.
@@ -38,9 +39,9 @@ func (t Type) String() string {
 // Value is one CIM value: a scalar, an array, or NULL. The zero Value is NULL.
 type Value struct {
 	typ Type
-	num uint64
+	num uint64 // a number, a truth value, or the microseconds of a datetime since 1970
 	str string
-	ref any // Datetime, Instance or []Value
+	ref any // Instance or []Value
 }
 
 // StringValue returns s as a value.
@@ -62,7 +63,7 @@ func DatetimeValue(d Datetime) Value {
 	if d.IsZero() {
 		return Value{}
 	}
-	return Value{typ: DatetimeType, ref: d}
+	return Value{typ: DatetimeType, num: uint64(d.t.UnixMicro())}
 }
 
 // ObjectValue returns an embedded instance as a value.
@@ -87,15 +88,22 @@ func (v Value) Array() ([]Value, bool) {
 func (v Value) Text() string { return v.str }
 
 // Uint32 returns the number of a Uint32 value, else 0.
-func (v Value) Uint32() uint32 { return uint32(v.num) }
+func (v Value) Uint32() uint32 {
+	if v.typ != Uint32 {
+		return 0
+	}
+	return uint32(v.num)
+}
 
 // Bool returns the truth of a Boolean value, else false.
 func (v Value) Bool() bool { return v.typ == Boolean && v.num == 1 }
 
 // Datetime returns the instant of a datetime value, else the zero Datetime.
 func (v Value) Datetime() Datetime {
-	d, _ := v.ref.(Datetime)
-	return d
+	if v.typ != DatetimeType {
+		return Datetime{}
+	}
+	return NewDatetime(time.UnixMicro(int64(v.num)))
 }
 
 // Object returns the embedded instance of an Object value, and whether it is one.
