@@ -1,0 +1,160 @@
+package clearinghouse
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+
+	"calkeeper/internal/licensing"
+)
+
+// Perform settles one operation of the license server with that product ID and returns the signed Grant. What it decides is
+// one transaction: ledger entry, the source's release notice, and the answer kept under the operation's key. Asked again
+// with the same key it returns the same answer.
+//
+// An import waits, after its commit and before its answer, until a source that is reachable has released the CALs, but not
+// longer than Options.ReleaseWait. A source that is away applies the notice at its next contact.
+//
+// Faults: Invalid, NotActivated, NotFound, OutOfRange, AlreadyExists, Limited.
+func (s *Service) Perform(ctx context.Context, productID string, op Operation) (Signed, error) {
+	if err := op.check(); err != nil {
+		return Signed{}, err
+	}
+	s.step("clearinghouse.asked")
+	request, err := json.Marshal(op)
+	if err != nil {
+		return Signed{}, err
+	}
+	requestHash := sha256.Sum256(request)
+	var (
+		answer  Signed
+		server  Server
+		guessed bool
+	)
+	err = s.store.Update(ctx, func(tx Tx) error {
+		var err error
+		if server, err = activeServer(tx, productID); err != nil {
+			return err
+		}
+		settled, err := tx.Settled(server.ID, op.Key)
+		if err == nil {
+			if !bytes.Equal(settled.RequestHash, requestHash[:]) {
+				return licensing.Faultf(licensing.Invalid, "the key %s was used for another operation", op.Key)
+			}
+			answer = settled.Response
+			return nil
+		}
+		if licensing.KindOf(err) != licensing.NotFound {
+			return err
+		}
+		d := decision{Tx: tx, service: s, server: server, op: op}
+		grant, err := d.decide()
+		if err != nil {
+			guessed = errors.Is(err, errWrongCredentials)
+			return err
+		}
+		if answer, err = Sign(s.keys.Signing, PurposeGrant, grant); err != nil {
+			return err
+		}
+		return tx.InsertSettled(Settled{Server: server.ID, Key: op.Key, RequestHash: requestHash[:], Response: answer, At: s.now()})
+	})
+	if guessed {
+		s.countFailure(server.ID)
+	}
+	if err != nil {
+		return Signed{}, err
+	}
+	if op.SourceID != "" {
+		s.step("clearinghouse.posted")
+		if err := s.awaitRelease(ctx, op.Key); err != nil {
+			return Signed{}, err
+		}
+		s.step("clearinghouse.answering")
+	}
+	return answer, nil
+}
+
+// awaitRelease wakes the source of an import and waits for it.
+func (s *Service) awaitRelease(ctx context.Context, key string) error {
+	var transfer Transfer
+	err := s.store.View(ctx, func(r Reader) (err error) {
+		transfer, err = r.Transfer(key)
+		return err
+	})
+	if err != nil {
+		if licensing.KindOf(err) == licensing.NotFound {
+			return nil // a code of which nothing, or nothing more, was to move
+		}
+		return err
+	}
+	s.hub.wake(transfer.Source)
+	if transfer.Released.IsZero() {
+		s.hub.awaitAck(ctx, transfer.Source, transfer.NoticeSeq, s.releaseWait)
+	}
+	return nil
+}
+
+func (op *Operation) check() error {
+	if len(op.Key) < 16 || len(op.Key) > 64 {
+		return licensing.Faultf(licensing.Invalid, "the operation's key has %d characters; 16 to 64 are right", len(op.Key))
+	}
+	switch op.Kind {
+	case Install, Import, Reinstall:
+		if op.Code == "" && op.Credentials.Program == "" {
+			return licensing.Faultf(licensing.Invalid, "%s needs credentials or a code", op.Kind)
+		}
+	case Convert, Return:
+		if op.Count == 0 || op.Entitlement == "" {
+			return licensing.Faultf(licensing.Invalid, "%s needs an entitlement and a count", op.Kind)
+		}
+	case Redeem, Acknowledge:
+	default:
+		return licensing.Faultf(licensing.Invalid, "there is no operation %q", op.Kind)
+	}
+	return nil
+}
+
+// decision is one operation in its transaction.
+type decision struct {
+	Tx
+	service *Service
+	server  Server // that asks
+	op      Operation
+}
+
+func (d *decision) decide() (Grant, error) {
+	switch d.op.Kind {
+	case Install:
+		return d.install()
+	case Import:
+		return d.importFrom()
+	case Convert:
+		return d.convert()
+	case Reinstall:
+		return d.reinstall()
+	case Return:
+		return d.giveBack()
+	case Redeem:
+		return d.redeem()
+	}
+	return d.acknowledge()
+}
+
+// grant returns the statement about count CALs of the entitlement on this server.
+func (d *decision) grant(e Entitlement, t licensing.ProductType, count uint32) Grant {
+	return Grant{
+		Key: d.op.Key, Kind: d.op.Kind, LicenseServerID: d.server.LicenseServerID, Entitlement: e.ID, Program: e.Program,
+		ProductVersion: e.ProductVersion, ProductType: t, Count: count, Expires: e.Expires, At: d.service.now().UTC(),
+	}
+}
+
+// post moves CALs in the ledger.
+func (d *decision) post(postings ...Posting) error {
+	return d.Post(Entry{
+		At: d.service.now(), Kind: string(d.op.Kind), Key: d.op.Key, Actor: d.server.Name, Postings: postings,
+	})
+}
+
+func (d *decision) own() Holder { return ServerHolder(d.server.ID) }
