@@ -1,0 +1,230 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"zombiezen.com/go/sqlite"
+
+	"calkeeper/internal/licensing"
+	"calkeeper/internal/store"
+)
+
+const (
+	serverColumns = `product_id, license_server_id, activated_at, first_name, last_name, company, country_region, e_mail,
+		org_unit, address, city, state, postal_code, role, notice_seq`
+	keyPackColumns = `type, product_version, product_type, total, issued, held, installed, expires, entitlement, code, flag`
+
+	selectServer  = `SELECT ` + serverColumns + ` FROM server`
+	selectKeyPack = `SELECT id, ` + keyPackColumns + ` FROM key_pack WHERE id = ?`
+	// The bound, taken once, ends an iteration whose body inserts key packs.
+	selectKeyPacks = `SELECT id, ` + keyPackColumns + ` FROM key_pack WHERE id <= (SELECT max(id) FROM key_pack) ORDER BY id`
+
+	selectOperations   = `SELECT seq, key, kind, request, key_pack_id, created FROM operation ORDER BY seq`
+	selectDocuments    = `SELECT key_pack_id, kind, payload, signature, received FROM document WHERE key_pack_id = ? ORDER BY seq`
+	selectSerial       = `SELECT serial FROM used_serial WHERE serial = ?`
+	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT ?`
+)
+
+// errEnded is what a reader returns that was kept beyond its transaction.
+var errEnded = errors.New("the transaction has ended; neither its Reader nor an iterator of it can be kept")
+
+// reader implements store.Reader for one transaction.
+type reader struct {
+	conn      *sqlite.Conn // nil once the transaction has ended
+	iterating bool         // the cached statement of KeyPacks is in use
+}
+
+func (r *reader) end() { r.conn = nil }
+
+// prepare returns the cached statement of the connection, reset and without bindings.
+func (r *reader) prepare(query string) (*sqlite.Stmt, error) {
+	if r.conn == nil {
+		return nil, errEnded
+	}
+	return r.conn.Prepare(query)
+}
+
+// rows calls row for each row of the query and resets the statement. bind may be nil.
+func (r *reader) rows(query string, bind func(*parameters), row func(*columns)) error {
+	stmt, err := r.prepare(query)
+	if err != nil {
+		return err
+	}
+	defer stmt.Reset()
+	if bind != nil {
+		bind(&parameters{stmt: stmt})
+	}
+	for {
+		more, err := stmt.Step()
+		if err != nil || !more {
+			return err
+		}
+		row(&columns{stmt: stmt})
+	}
+}
+
+// Server returns what the license server knows about itself, the zero value before the first PutServer.
+func (r *reader) Server() (licensing.Server, error) {
+	var s licensing.Server
+	err := r.rows(selectServer, nil, func(c *columns) {
+		s = licensing.Server{
+			ProductID: c.text(), LicenseServerID: c.text(), ActivatedAt: c.instant(),
+			Contact: licensing.Contact{
+				FirstName: c.text(), LastName: c.text(), Company: c.text(), CountryRegion: c.text(), EMail: c.text(),
+				OrgUnit: c.text(), Address: c.text(), City: c.text(), State: c.text(), PostalCode: c.text(),
+			},
+			Role: licensing.ServerRole(c.uint32()), NoticeSeq: uint64(c.integer()),
+		}
+	})
+	if err != nil {
+		return licensing.Server{}, fmt.Errorf("read the license server: %w", err)
+	}
+	return s, nil
+}
+
+// KeyPack returns one key pack, or a Fault of kind NotFound.
+func (r *reader) KeyPack(id uint32) (licensing.KeyPack, error) {
+	var k licensing.KeyPack
+	found := false
+	err := r.rows(selectKeyPack, func(p *parameters) { p.integer(int64(id)) }, func(c *columns) {
+		k, found = readKeyPack(c), true
+	})
+	if err != nil {
+		return licensing.KeyPack{}, fmt.Errorf("read key pack %d: %w", id, err)
+	}
+	if !found {
+		return licensing.KeyPack{}, noKeyPack(id)
+	}
+	return k, nil
+}
+
+func noKeyPack(id uint32) error {
+	return licensing.Faultf(licensing.NotFound, "there is no key pack %d", id)
+}
+
+func readKeyPack(c *columns) licensing.KeyPack {
+	return licensing.KeyPack{
+		ID: c.uint32(), Type: licensing.KeyPackType(c.uint32()),
+		ProductVersion: licensing.ProductVersion(c.uint32()), ProductType: licensing.ProductType(c.uint32()),
+		Total: c.uint32(), Issued: c.uint32(), Held: c.uint32(),
+		Installed: c.instant(), Expires: c.instant(),
+		Entitlement: c.text(), Code: c.text(), Flag: c.text(),
+	}
+}
+
+// KeyPacks returns the key packs by ascending ID, read one by one as the loop asks for them. The loop may read and write
+// what it likes, and may nest; key packs that it inserts are not part of it. An error is the last element.
+func (r *reader) KeyPacks() iter.Seq2[licensing.KeyPack, error] {
+	return func(yield func(licensing.KeyPack, error) bool) {
+		fail := func(err error) { yield(licensing.KeyPack{}, fmt.Errorf("read the key packs: %w", err)) }
+		stmt, release, err := r.cursor(selectKeyPacks)
+		if err != nil {
+			fail(err)
+			return
+		}
+		defer release()
+		for {
+			if r.conn == nil {
+				fail(errEnded)
+				return
+			}
+			more, err := stmt.Step()
+			if err != nil {
+				fail(err)
+				return
+			}
+			if !more || !yield(readKeyPack(&columns{stmt: stmt}), nil) {
+				return
+			}
+		}
+	}
+}
+
+// cursor returns a statement to step through while other code runs in between. A nested one is not taken from the cache,
+// which would restart the outer one. release touches nothing once the transaction has ended, because the connection is
+// somebody else's then.
+func (r *reader) cursor(query string) (stmt *sqlite.Stmt, release func(), err error) {
+	if r.conn == nil {
+		return nil, nil, errEnded
+	}
+	if r.iterating {
+		stmt, _, err := r.conn.PrepareTransient(query)
+		return stmt, func() {
+			if r.conn != nil {
+				stmt.Finalize()
+			}
+		}, err
+	}
+	if stmt, err = r.prepare(query); err != nil {
+		return nil, nil, err
+	}
+	r.iterating = true
+	return stmt, func() {
+		if r.conn != nil {
+			stmt.Reset()
+		}
+		r.iterating = false
+	}, nil
+}
+
+// Operations returns the open operations, oldest first.
+func (r *reader) Operations() ([]store.Operation, error) {
+	var all []store.Operation
+	err := r.rows(selectOperations, nil, func(c *columns) {
+		all = append(all, store.Operation{
+			Seq: uint64(c.integer()), Key: c.text(), Kind: c.text(), Request: c.blob(), KeyPackID: c.uint32(), Created: c.instant(),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the operations: %w", err)
+	}
+	return all, nil
+}
+
+// Documents returns the documents about a key pack, oldest first; none is no error.
+func (r *reader) Documents(keyPackID uint32) ([]store.Document, error) {
+	var all []store.Document
+	err := r.rows(selectDocuments, func(p *parameters) { p.integer(int64(keyPackID)) }, func(c *columns) {
+		all = append(all, store.Document{
+			KeyPackID: c.uint32(), Kind: c.text(), Payload: c.blob(), Signature: c.blob(), Received: c.instant(),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the documents about key pack %d: %w", keyPackID, err)
+	}
+	return all, nil
+}
+
+// SerialUsed tells whether UseSerial was called for the serial.
+func (r *reader) SerialUsed(serial uint32) (bool, error) {
+	used := false
+	err := r.rows(selectSerial, func(p *parameters) { p.integer(int64(serial)) }, func(*columns) { used = true })
+	if err != nil {
+		return false, fmt.Errorf("read the used serials: %w", err)
+	}
+	return used, nil
+}
+
+// AuditRecords returns by ascending Seq at most limit records whose Seq is greater than after, none for a limit below 1.
+func (r *reader) AuditRecords(after uint64, limit int) ([]store.AuditRecord, error) {
+	if limit < 1 || after > math.MaxInt64 {
+		return nil, nil
+	}
+	var all []store.AuditRecord
+	err := r.rows(selectAuditRecords, func(p *parameters) {
+		p.integer(int64(after))
+		p.integer(int64(limit))
+	}, func(c *columns) {
+		all = append(all, store.AuditRecord{
+			Seq: uint64(c.integer()), At: c.instant(), Actor: c.text(), Action: c.text(), KeyPackID: c.uint32(),
+			Delta: c.integer(), Detail: c.text(),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the audit records: %w", err)
+	}
+	return all, nil
+}

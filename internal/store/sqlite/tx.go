@@ -1,0 +1,186 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"calkeeper/internal/licensing"
+	"calkeeper/internal/store"
+)
+
+const (
+	putServer = `INSERT INTO server (id, ` + serverColumns + `) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+		ON CONFLICT (id) DO UPDATE SET (` + serverColumns + `) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
+	insertKeyPack = `INSERT INTO key_pack (` + keyPackColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateKeyPack = `UPDATE key_pack SET (` + keyPackColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?`
+	deleteKeyPack = `DELETE FROM key_pack WHERE id = ?`
+
+	insertOperation = `INSERT INTO operation (key, kind, request, key_pack_id, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
+	deleteOperation = `DELETE FROM operation WHERE key = ?`
+	insertDocument  = `INSERT INTO document (key_pack_id, kind, payload, signature, received) VALUES (?, ?, ?, ?, ?)`
+	useSerial       = `INSERT INTO used_serial (serial) VALUES (?) ON CONFLICT (serial) DO NOTHING`
+	audit           = `INSERT INTO audit_record (at, actor, action, key_pack_id, delta, detail) VALUES (?, ?, ?, ?, ?, ?)`
+)
+
+// tx implements store.Tx for one transaction.
+type tx struct {
+	reader
+	changed bool  // a method other than Audit has written
+	audited bool  // Audit has
+	failed  error // the first failure of a write that was not a Fault: nothing may be committed then
+}
+
+// execute runs one statement and returns how many rows it changed. A value that cannot be stored is a Fault of kind Invalid.
+func (t *tx) execute(what, query string, bind func(*parameters)) (int, error) {
+	stmt, err := t.prepare(query)
+	if err == nil {
+		p := &parameters{stmt: stmt}
+		if bind(p); p.err != nil {
+			return 0, p.err
+		}
+		if _, err = stmt.Step(); err == nil {
+			err = stmt.Reset()
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
+		if t.failed == nil {
+			t.failed = err
+		}
+		return 0, err
+	}
+	return t.conn.Changes(), nil
+}
+
+// change is execute for everything that needs an audit record beside it.
+func (t *tx) change(what, query string, bind func(*parameters)) (int, error) {
+	n, err := t.execute(what, query, bind)
+	if n > 0 {
+		t.changed = true
+	}
+	return n, err
+}
+
+// PutServer replaces what the license server knows about itself.
+func (t *tx) PutServer(s licensing.Server) error {
+	_, err := t.change("put the license server", putServer, func(p *parameters) {
+		p.text("ProductID", s.ProductID)
+		p.text("LicenseServerID", s.LicenseServerID)
+		p.instant("ActivatedAt", s.ActivatedAt)
+		p.text("FirstName", s.Contact.FirstName)
+		p.text("LastName", s.Contact.LastName)
+		p.text("Company", s.Contact.Company)
+		p.text("CountryRegion", s.Contact.CountryRegion)
+		p.text("EMail", s.Contact.EMail)
+		p.text("OrgUnit", s.Contact.OrgUnit)
+		p.text("Address", s.Contact.Address)
+		p.text("City", s.Contact.City)
+		p.text("State", s.Contact.State)
+		p.text("PostalCode", s.Contact.PostalCode)
+		p.integer(int64(s.Role))
+		p.sequence("NoticeSeq", s.NoticeSeq)
+	})
+	return err
+}
+
+// InsertKeyPack stores a new key pack and returns the ID that it got; k.ID is not read.
+func (t *tx) InsertKeyPack(k licensing.KeyPack) (uint32, error) {
+	if _, err := t.change("insert a key pack", insertKeyPack, func(p *parameters) { bindKeyPack(p, &k) }); err != nil {
+		return 0, err
+	}
+	return uint32(t.conn.LastInsertRowID()), nil
+}
+
+// UpdateKeyPack replaces the key pack with k's ID; one that is not there is a Fault of kind NotFound.
+func (t *tx) UpdateKeyPack(k licensing.KeyPack) error {
+	n, err := t.change("update a key pack", updateKeyPack, func(p *parameters) {
+		bindKeyPack(p, &k)
+		p.integer(int64(k.ID))
+	})
+	if err == nil && n == 0 {
+		return noKeyPack(k.ID)
+	}
+	return err
+}
+
+// bindKeyPack binds keyPackColumns.
+func bindKeyPack(p *parameters, k *licensing.KeyPack) {
+	p.integer(int64(k.Type))
+	p.integer(int64(k.ProductVersion))
+	p.integer(int64(k.ProductType))
+	p.integer(int64(k.Total))
+	p.integer(int64(k.Issued))
+	p.integer(int64(k.Held))
+	p.instant("Installed", k.Installed)
+	p.instant("Expires", k.Expires)
+	p.text("Entitlement", k.Entitlement)
+	p.text("Code", k.Code)
+	p.text("Flag", k.Flag)
+}
+
+// DeleteKeyPack removes a key pack; one that is not there is a Fault of kind NotFound.
+func (t *tx) DeleteKeyPack(id uint32) error {
+	n, err := t.change("delete a key pack", deleteKeyPack, func(p *parameters) { p.integer(int64(id)) })
+	if err == nil && n == 0 {
+		return noKeyPack(id)
+	}
+	return err
+}
+
+// InsertOperation opens an operation; o.Seq is not read. A Key that is in use is a Fault of kind AlreadyExists.
+func (t *tx) InsertOperation(o store.Operation) error {
+	n, err := t.change("insert an operation", insertOperation, func(p *parameters) {
+		p.text("Key", o.Key)
+		p.text("Kind", o.Kind)
+		p.blob(o.Request)
+		p.integer(int64(o.KeyPackID))
+		p.instant("Created", o.Created)
+	})
+	if err == nil && n == 0 {
+		return licensing.Faultf(licensing.AlreadyExists, "an operation with the key %q is open already", o.Key)
+	}
+	return err
+}
+
+// DeleteOperation closes an operation; one that is not open is a Fault of kind NotFound.
+func (t *tx) DeleteOperation(key string) error {
+	n, err := t.change("delete an operation", deleteOperation, func(p *parameters) { p.text("Key", key) })
+	if err == nil && n == 0 {
+		return licensing.Faultf(licensing.NotFound, "no operation with the key %q is open", key)
+	}
+	return err
+}
+
+// InsertDocument stores a signed document about a key pack.
+func (t *tx) InsertDocument(d store.Document) error {
+	_, err := t.change("insert a document", insertDocument, func(p *parameters) {
+		p.integer(int64(d.KeyPackID))
+		p.text("Kind", d.Kind)
+		p.blob(d.Payload)
+		p.blob(d.Signature)
+		p.instant("Received", d.Received)
+	})
+	return err
+}
+
+// UseSerial records the serial of an offline code; a second time is a Fault of kind AlreadyExists.
+func (t *tx) UseSerial(serial uint32) error {
+	n, err := t.change("use a serial", useSerial, func(p *parameters) { p.integer(int64(serial)) })
+	if err == nil && n == 0 {
+		return licensing.Faultf(licensing.AlreadyExists, "the code with serial %d was used on this license server already", serial)
+	}
+	return err
+}
+
+// Audit appends a record; r.Seq is not read.
+func (t *tx) Audit(r store.AuditRecord) error {
+	n, err := t.execute("append an audit record", audit, func(p *parameters) {
+		p.instant("At", r.At)
+		p.text("Actor", r.Actor)
+		p.text("Action", r.Action)
+		p.integer(int64(r.KeyPackID))
+		p.integer(r.Delta)
+		p.text("Detail", r.Detail)
+	})
+	t.audited = t.audited || n > 0
+	return err
+}

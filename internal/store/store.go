@@ -1,0 +1,98 @@
+// Package store is the port through which the use-cases of a license server keep their state: what the server knows about
+// itself, its key packs with the signed documents beside them, the operations that the clearinghouse has not settled yet,
+// and the audit records. storetest is the suite that every implementation passes.
+//
+// The package must not know a database, nor what the operations mean.
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"calkeeper/internal/licensing"
+)
+
+// Store is one license server's state.
+type Store interface {
+	// View runs fn on a consistent snapshot. fn must not keep the Reader.
+	View(ctx context.Context, fn func(Reader) error) error
+	// Update runs fn in a transaction of its own and returns once the commit is durable. An error of fn undoes all that
+	// it did. A transaction that changed something without an audit record in it is refused. fn must neither keep the Tx
+	// nor call Update.
+	Update(ctx context.Context, fn func(Tx) error) error
+	// Backup writes a consistent copy to a new file; one that exists is not overwritten.
+	Backup(ctx context.Context, path string) error
+	// Path names the database for people: Win32_TSLicenseServer.DatabasePath.
+	Path() string
+	Close() error
+}
+
+// Reader reads. Faults of kind NotFound tell what is not there.
+type Reader interface {
+	// Server returns what the license server knows about itself; the zero value before the first PutServer.
+	Server() (licensing.Server, error)
+	KeyPack(id uint32) (licensing.KeyPack, error)
+	// KeyPacks returns the installed key packs by ascending ID. The built-in one is not stored.
+	KeyPacks() iter.Seq2[licensing.KeyPack, error]
+	// Operations returns the open operations, oldest first.
+	Operations() ([]Operation, error)
+	// Documents returns what was signed about a key pack, oldest first.
+	Documents(keyPackID uint32) ([]Document, error)
+	// SerialUsed tells whether UseSerial was called for the serial.
+	SerialUsed(serial uint32) (bool, error)
+	// AuditRecords returns at most limit records whose Seq is greater than after.
+	AuditRecords(after uint64, limit int) ([]AuditRecord, error)
+}
+
+// Tx reads and writes.
+type Tx interface {
+	Reader
+	PutServer(licensing.Server) error
+	// InsertKeyPack stores a new key pack and returns its ID: at least licensing.FirstKeyPackID, and never one that was
+	// used before.
+	InsertKeyPack(licensing.KeyPack) (uint32, error)
+	UpdateKeyPack(licensing.KeyPack) error
+	// DeleteKeyPack removes a key pack; its documents and audit records stay.
+	DeleteKeyPack(id uint32) error
+	// InsertOperation opens an operation; its Seq is assigned. One whose Key is in use is a Fault of kind AlreadyExists.
+	InsertOperation(Operation) error
+	// DeleteOperation closes an operation; one that is not open is NotFound.
+	DeleteOperation(key string) error
+	InsertDocument(Document) error
+	// UseSerial records that the offline code with this serial was used here; a second time is AlreadyExists.
+	UseSerial(serial uint32) error
+	// Audit appends a record; its Seq is assigned.
+	Audit(AuditRecord) error
+}
+
+// Operation is something that this license server asked of the clearinghouse, or must still tell it: the intent of a
+// transfer as well as a removal made without network. It is open until the clearinghouse has answered.
+type Operation struct {
+	Seq       uint64
+	Key       string // the idempotency key
+	Kind      string
+	Request   []byte // as it is sent, again and again the same
+	KeyPackID uint32 // the key pack concerned, or 0
+	Created   time.Time
+}
+
+// Document is a signed statement of the clearinghouse about a key pack.
+type Document struct {
+	KeyPackID uint32
+	Kind      string
+	Payload   []byte
+	Signature []byte
+	Received  time.Time
+}
+
+// AuditRecord is one line of the audit log.
+type AuditRecord struct {
+	Seq       uint64
+	At        time.Time
+	Actor     string // who asked: an account, "clearinghouse", or "calkeeper"
+	Action    string
+	KeyPackID uint32 // 0 if no key pack is concerned
+	Delta     int64  // by how many CALs Total of the key pack changed
+	Detail    string // for people; never a whole license code
+}
