@@ -132,7 +132,7 @@ CREATE TABLE codes (
     count        INTEGER NOT NULL CHECK (count BETWEEN 1 AND 4294967295),
     target       INTEGER NOT NULL REFERENCES servers (id),
     source       INTEGER REFERENCES servers (id),
-    state        TEXT    NOT NULL CHECK (state IN ('issued', 'redeemed')),
+    state        TEXT    NOT NULL CHECK (state IN ('issued', 'redeemed', 'canceled')),
     redeem_key   TEXT    NOT NULL,
     issued       INTEGER,
     CHECK (import = (source IS NOT NULL))

@@ -1,0 +1,321 @@
+package auth_test
+
+import (
+	"bytes"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"calkeeper/internal/auth"
+)
+
+const (
+	right = "correct horse"
+	wrong = "battery staple"
+)
+
+// accounts returns the accounts of a file that was written with the password right for the users. Few iterations make the
+// tests fast.
+func accounts(t testing.TB, users ...string) (_ *auth.Accounts, path string) {
+	t.Helper()
+	var list []auth.Account
+	for i, user := range users {
+		salt := []byte{byte(i), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+		hash, err := pbkdf2.Key(sha256.New, right, salt, 10, sha256.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, auth.Account{User: user, Role: auth.Administrator, Salt: salt, Iterations: 10, Hash: hash})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "accounts.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return load(t, path), path
+}
+
+func load(t testing.TB, path string) *auth.Accounts {
+	t.Helper()
+	a, err := auth.LoadAccounts(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func set(t testing.TB, a *auth.Accounts, user, password string, role auth.Role) {
+	t.Helper()
+	if err := a.Set(user, password, role); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkAccepted(t testing.TB, a *auth.Accounts, user, password string, want auth.Identity) {
+	t.Helper()
+	if i, err := a.Authenticate(user, password); err != nil || i != want {
+		t.Errorf("%q: %+v, %v; want %+v", user, i, err, want)
+	}
+}
+
+func checkRefused(t testing.TB, a *auth.Accounts, user, password string) {
+	t.Helper()
+	if i, err := a.Authenticate(user, password); !errors.Is(err, auth.ErrCredentials) || i != (auth.Identity{}) {
+		t.Errorf("%q with a wrong password: %+v, %v; want only %v", user, i, err, auth.ErrCredentials)
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	a, _ := accounts(t, "Administrator", "bob")
+	administrator := auth.Identity{User: "Administrator", Role: auth.Administrator}
+	for range 2 { // the second time, a right password is known already
+		for _, user := range []string{
+			"Administrator", "administrator", "ADMINISTRATOR", `FARM\Administrator`, `farm.example\administrator`, `.\Administrator`, `\Administrator`,
+		} {
+			checkAccepted(t, a, user, right, administrator)
+		}
+		checkAccepted(t, a, "bob", right, auth.Identity{User: "bob", Role: auth.Administrator})
+		for _, password := range []string{wrong, "", right + " ", strings.ToUpper(right), strings.Repeat("x", 1024), strings.Repeat("x", 1025)} {
+			checkRefused(t, a, "Administrator", password)
+			checkRefused(t, a, `FARM\bob`, password)
+		}
+	}
+	// Those who are not known cost as much as others with 600,000 iterations: no more of them than needed.
+	for _, user := range []string{"", `Administrator\`, `FARM\Domain\Administrator`, "Administrator@farm.example"} {
+		checkRefused(t, a, user, right)
+	}
+}
+
+func TestSet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	a := load(t, path)
+	if !a.Empty() {
+		t.Error("there are accounts before the first")
+	}
+	checkRefused(t, a, "Administrator", "")
+	longest := strings.Repeat("é", 512)
+	set(t, a, "Administrator", right, auth.Administrator)
+	set(t, a, "bob", longest, auth.Auditor)
+	if a.Empty() {
+		t.Error("there are no accounts after two were made")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(text, []byte(right)) || bytes.Contains(text, []byte("éé")) {
+		t.Error("the file holds a password")
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	for name, a := range map[string]*auth.Accounts{"the same": a, "loaded again": load(t, path)} {
+		t.Run(name, func(t *testing.T) {
+			checkAccepted(t, a, "administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+			checkAccepted(t, a, "BOB", longest, auth.Identity{User: "bob", Role: auth.Auditor})
+			checkRefused(t, a, "bob", right)
+		})
+	}
+}
+
+// TestSetHashes checks that equal passwords have different hashes, and that guessing one from the file is slow.
+func TestSetHashes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	a := load(t, path)
+	set(t, a, "ada", right, auth.Administrator)
+	set(t, a, "bob", right, auth.Administrator)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []auth.Account
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 || bytes.Equal(list[0].Salt, list[1].Salt) || bytes.Equal(list[0].Hash, list[1].Hash) {
+		t.Errorf("two accounts with one password are alike: %+v", list)
+	}
+	for _, account := range list {
+		if account.Iterations < 600_000 || len(account.Salt) < 16 || len(account.Hash) != sha256.Size {
+			t.Errorf("%s: %d iterations, %d bytes of salt, %d of hash", account.User, account.Iterations, len(account.Salt), len(account.Hash))
+		}
+	}
+}
+
+func TestSetRefuses(t *testing.T) {
+	a, path := accounts(t, "Administrator")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ user, password, words string }{
+		{"", right, "user name"},
+		{"a:b", right, "colon"},
+		{"a\nb", right, "user name"},
+		{"a\rb", right, "user name"},
+		{`FARM\ada`, right, "backslash"},
+		{"ada", "", "8 to 1024"},
+		{"ada", "1234567", "8 to 1024"},
+		{"ada", strings.Repeat("x", 1025), "8 to 1024"},
+	} {
+		err := a.Set(test.user, test.password, auth.Administrator)
+		if err == nil || !strings.Contains(err.Error(), test.words) {
+			t.Errorf("%q with %d characters: %v; want an error that says %q", test.user, len(test.password), err, test.words)
+		}
+		if err != nil && test.password != "" && strings.Contains(err.Error(), test.password) {
+			t.Errorf("the error repeats the password: %v", err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed (%v)", err)
+	}
+	checkAccepted(t, a, "Administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+}
+
+// TestSetThatCannotBeStored keeps what holds.
+func TestSetThatCannotBeStored(t *testing.T) {
+	a, path := accounts(t, "Administrator")
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Set("Administrator", wrong, auth.Auditor); err == nil {
+		t.Error("Set succeeded without a directory")
+	}
+	checkRefused(t, a, "Administrator", wrong)
+	checkAccepted(t, a, "Administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+}
+
+// TestChangeWhileProved changes a password that was right a moment ago. U+017F is an s to those who compare without case.
+func TestChangeWhileProved(t *testing.T) {
+	names := []string{"Administrator", "admini\u017ftrator"}
+	a, path := accounts(t, "Administrator")
+	for _, name := range names {
+		checkAccepted(t, a, name, right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+	}
+	set(t, a, "ADMINISTRATOR", wrong, auth.Auditor)
+	for _, name := range names {
+		checkRefused(t, a, name, right)
+	}
+	checkAccepted(t, a, "Administrator", wrong, auth.Identity{User: "ADMINISTRATOR", Role: auth.Auditor})
+	reloaded := load(t, path)
+	checkAccepted(t, reloaded, "Administrator", wrong, auth.Identity{User: "ADMINISTRATOR", Role: auth.Auditor})
+}
+
+func TestLoadAccountsRefuses(t *testing.T) {
+	for name, text := range map[string]string{"no JSON": "Administrator:secret", "empty": "", "no list": `{"user":"a"}`} {
+		path := filepath.Join(t.TempDir(), "accounts.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := auth.LoadAccounts(path); err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v; want an error that names the file and not its content", name, err)
+		}
+	}
+	if _, err := auth.LoadAccounts(t.TempDir()); err == nil {
+		t.Error("a directory was read as accounts")
+	}
+}
+
+// TestHashingIsBounded lets many passwords wait while all slots are taken. A password that was right before needs none.
+func TestHashingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := accounts(t, "Administrator", "bob")
+		checkAccepted(t, a, "Administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+		slots := a.Slots()
+		if cap(slots) > 8 {
+			t.Errorf("%d passwords are hashed at once", cap(slots))
+		}
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		const callers = 3
+		answers := make(chan error, 3*callers)
+		for range callers {
+			for user, password := range map[string]string{"Administrator": wrong, "nobody": right, "bob": right} {
+				go func() {
+					_, err := a.Authenticate(user, password)
+					answers <- err
+				}()
+			}
+		}
+		synctest.Wait()
+		if n := len(answers); n > 0 {
+			t.Errorf("%d passwords were hashed beyond the bound", n)
+		}
+		checkAccepted(t, a, "administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+		checkRefused(t, a, "administrator", strings.Repeat("x", 1025))
+		for range cap(slots) {
+			<-slots
+		}
+		accepted := 0
+		for range cap(answers) {
+			if err := <-answers; err == nil {
+				accepted++
+			} else if !errors.Is(err, auth.ErrCredentials) {
+				t.Error(err)
+			}
+		}
+		if accepted != callers {
+			t.Errorf("%d were accepted; want %d", accepted, callers)
+		}
+		if len(slots) != 0 {
+			t.Errorf("%d slots were not given back", len(slots))
+		}
+	})
+}
+
+// TestChangeWhileHashing changes the password of one who waits for a slot.
+func TestChangeWhileHashing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := accounts(t, "Administrator")
+		slots := a.Slots()
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		answer := make(chan error, 1)
+		go func() {
+			_, err := a.Authenticate("Administrator", right)
+			answer <- err
+		}()
+		synctest.Wait()
+		set(t, a, "Administrator", wrong, auth.Administrator)
+		for range cap(slots) {
+			<-slots
+		}
+		if err := <-answer; !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("the old password: %v; want %v", err, auth.ErrCredentials)
+		}
+		checkRefused(t, a, "Administrator", right)
+	})
+}
+
+// TestConcurrentUse is for the race detector: right and wrong passwords while one is changed back and forth.
+func TestConcurrentUse(t *testing.T) {
+	a, _ := accounts(t, "Administrator", "bob")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				checkAccepted(t, a, "bob", right, auth.Identity{User: "bob", Role: auth.Administrator})
+				checkRefused(t, a, "bob", wrong)
+				if a.Empty() {
+					t.Error("no accounts")
+				}
+			}
+		})
+	}
+	set(t, a, "Administrator", wrong, auth.Auditor)
+	wg.Wait()
+	checkAccepted(t, a, "Administrator", wrong, auth.Identity{User: "Administrator", Role: auth.Auditor})
+}

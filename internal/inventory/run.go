@@ -1,0 +1,203 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"calkeeper/internal/clearinghouse"
+	"calkeeper/internal/licensing"
+	"calkeeper/internal/store"
+)
+
+// pollWait is how long the clearinghouse keeps a poll open when there is no notice.
+const pollWait = 25 * time.Second
+
+// How long Run waits after a failure: at first, and at most.
+const (
+	firstDelay = 250 * time.Millisecond
+	maxDelay   = 15 * time.Second
+)
+
+// Run settles open operations and applies the clearinghouse's notices until ctx ends. It is how everything resumes after a
+// crash or a time without network.
+func (s *Service) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { s.keepOn(ctx, "settle", s.kick, s.settleWhenAsked) })
+	both.Go(func() { s.keepOn(ctx, "notices", s.retry, s.pollOnce) })
+	both.Wait()
+}
+
+// Resume makes Run try again at once: this license server was activated, or the network is back.
+func (s *Service) Resume() {
+	signal(s.kick)
+	signal(s.retry)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// keepOn calls f again and again, with growing pauses while it fails; wake ends a pause.
+func (s *Service) keepOn(ctx context.Context, what string, wake <-chan struct{}, f func(context.Context) error) {
+	delay := firstDelay
+	for ctx.Err() == nil {
+		err := f(ctx)
+		if err == nil {
+			delay = firstDelay
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		level := s.Logger.Warn
+		if kind := licensing.KindOf(err); kind == licensing.NotActivated || kind == licensing.Unavailable {
+			level = s.Logger.Debug
+		}
+		level("the clearinghouse has not answered; trying again", "what", what, "error", err, "in", delay)
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, maxDelay)
+	}
+}
+
+// settleWhenAsked settles all open operations, then waits until there is a new one.
+func (s *Service) settleWhenAsked(ctx context.Context) error {
+	if err := s.Settle(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-s.kick:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// Settle settles all open operations now. The error says why one stays open.
+func (s *Service) Settle(ctx context.Context) error {
+	release, err := s.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.settle(ctx)
+}
+
+func (s *Service) pollOnce(ctx context.Context) error { return s.Poll(ctx, pollWait) }
+
+// Poll waits so long for notices, applies those that come, and acknowledges them with the next call.
+func (s *Service) Poll(ctx context.Context, wait time.Duration) error {
+	server, err := s.server(ctx)
+	if err != nil {
+		return err
+	}
+	notices, err := s.clearinghouse.Poll(ctx, server.NoticeSeq, wait)
+	if err != nil {
+		return err
+	}
+	for _, signed := range notices {
+		s.Step("source.notified")
+		err := s.applyNotice(ctx, signed, wholeOnly)
+		if errors.Is(err, errUnsettled) {
+			// The CALs may be those of a grant that is not installed yet.
+			if err = s.Settle(ctx); err == nil {
+				err = s.applyNotice(ctx, signed, asFarAsThereAre)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		s.Step("source.released")
+	}
+	return nil
+}
+
+// catchUp applies the notices up to seq, as far as they are not yet. It settles nothing: that is what it is called from.
+func (s *Service) catchUp(ctx context.Context, seq uint64) error {
+	for {
+		var applied uint64
+		err := s.store.View(ctx, func(r store.Reader) error {
+			server, err := r.Server()
+			applied = server.NoticeSeq
+			return err
+		})
+		if err != nil || applied >= seq {
+			return err
+		}
+		notices, err := s.clearinghouse.Poll(ctx, applied, 0)
+		if err != nil {
+			return err
+		}
+		if len(notices) == 0 {
+			return licensing.Faultf(licensing.Internal, "the clearinghouse has no notice after %d, but its grant names %d", applied, seq)
+		}
+		for _, signed := range notices[:min(uint64(len(notices)), seq-applied)] {
+			if err := s.applyNotice(ctx, signed, asFarAsThereAre); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// taking tells whether a notice may be applied that releases more CALs than there are.
+type taking bool
+
+const (
+	wholeOnly       taking = true
+	asFarAsThereAre taking = false
+)
+
+// errUnsettled means that a notice releases more CALs than there are, while operations are open that may install some.
+var errUnsettled = errors.New("operations must be settled before this notice")
+
+func (s *Service) applyNotice(ctx context.Context, signed clearinghouse.Signed, t taking) error {
+	var n clearinghouse.Notice
+	if err := signed.Verify(s.clearinghouse.SigningKey(), clearinghouse.PurposeNotice, &n); err != nil {
+		return err
+	}
+	return s.store.Update(ctx, func(tx store.Tx) error { return s.release(tx, n, signed, t) })
+}
+
+// release applies one notice: CALs of this license server are another's now.
+func (s *Service) release(tx store.Tx, n clearinghouse.Notice, signed clearinghouse.Signed, t taking) error {
+	server, err := tx.Server()
+	if err != nil {
+		return err
+	}
+	if n.Seq <= server.NoticeSeq {
+		return nil
+	}
+	if n.Seq != server.NoticeSeq+1 {
+		return licensing.Faultf(licensing.Internal, "notice %d came, but %d is the next", n.Seq, server.NoticeSeq+1)
+	}
+	server.NoticeSeq = n.Seq
+	if err := tx.PutServer(server); err != nil {
+		return err
+	}
+	shrunk, short, err := s.shrink(tx, account{n.Entitlement, n.ProductType}, n.Count, 0, "release", "transfer "+n.Transfer)
+	if err != nil {
+		return err
+	}
+	if short > 0 && t == wholeOnly {
+		operations, err := tx.Operations()
+		if err != nil {
+			return err
+		}
+		if len(operations) > 0 {
+			return errUnsettled
+		}
+	}
+	for _, id := range shrunk {
+		if err := s.keep(tx, id, "release", signed); err != nil {
+			return err
+		}
+	}
+	return s.audit(tx, "clearinghouse", "notice", 0, 0, "notice %d: release %d CALs", n.Seq, n.Count)
+}
