@@ -1,0 +1,209 @@
+package tlswmiprov
+
+import (
+	"context"
+	"iter"
+
+	"calkeeper/internal/auth"
+	"calkeeper/internal/cim"
+	"calkeeper/internal/licensing"
+)
+
+// LicenseServer is Win32_TSLicenseServer, a singleton.
+type LicenseServer struct {
+	FirstName     string     `cim:"FirstName,write"`
+	LastName      string     `cim:"LastName,write"`
+	Company       string     `cim:"Company,write"`
+	CountryRegion string     `cim:"CountryRegion,write"`
+	EMail         string     `cim:"eMail,write"`
+	OrgUnit       string     `cim:"OrgUnit,write"`
+	Address       string     `cim:"Address,write"`
+	City          string     `cim:"City,write"`
+	State         string     `cim:"State,write"`
+	PostalCode    string     `cim:"PostalCode,write"`
+	ServerRole    serverRole `cim:"ServerRole"`
+	DatabasePath  string     `cim:"DatabasePath"`
+	ProductID     string     `cim:"ProductId"`
+	Version       string     `cim:"Version"`
+	VersionNumber string     `cim:"VersionNumber"`
+}
+
+// CIMClassName returns the name of the class.
+func (LicenseServer) CIMClassName() string { return "Win32_TSLicenseServer" }
+
+// Inputs and outputs of the methods.
+type (
+	licenseServerID struct {
+		ID string `cim:"sLicenseServerId"`
+	}
+	newLicenseServerID struct {
+		ID string `cim:"sNewLicenseServerId"`
+	}
+	confirmCode struct {
+		Code string `cim:"sConfirmCode"`
+	}
+	reasonIn struct {
+		Reason reactivationReason `cim:"Reason"`
+	}
+	statusOut struct {
+		Status activationStatus `cim:"ActivationStatus"`
+	}
+	roleIn struct {
+		Role serverRole `cim:"ServerRole"`
+	}
+	domainIn struct {
+		Domain string `cim:"Domain"`
+	}
+	hostIn struct {
+		Name string `cim:"tsname"`
+	}
+	isMember struct {
+		Is bool `cim:"IsMember"`
+	}
+	onDC struct {
+		Is bool `cim:"OnDC"`
+	}
+	enabled struct {
+		Is bool `cim:"Enabled"`
+	}
+	published struct {
+		Is bool `cim:"Published"`
+	}
+	allowed struct {
+		Is bool `cim:"Allowed"`
+	}
+	present struct {
+		Is bool `cim:"Present"`
+	}
+	registered struct {
+		Is bool `cim:"Registered"`
+	}
+)
+
+const (
+	aDirectory    = "a directory, and none is configured"
+	sessionHosts  = "registered session hosts, which this version does not have"
+	roleUnchanged = "a directory for any role but workgroup"
+)
+
+func (p *Provider) licenseServer() (*cim.Class, error) {
+	a := p.Activation
+	return define[LicenseServer](
+		cim.Singleton(),
+		cim.Provided(providerName),
+		cim.ReturnValues(p.returnValue),
+		cim.Gets(p.getServer),
+		cim.Enumerates(p.servers),
+		cim.Puts(p.putServer),
+		activates(p, "ActivateServer", func(ctx context.Context, actor string, in licenseServerID) error {
+			return a.Activate(ctx, actor, in.ID)
+		}),
+		activates(p, "ActivateServerAutomatic", func(ctx context.Context, actor string, _ none) error {
+			return a.ActivateAutomatic(ctx, actor)
+		}),
+		unavailable[none, none]("AddLStoTSLSGroup", aDirectory),
+		unavailable[roleIn, none]("ChangeRole", roleUnchanged),
+		unsupported[none, none]("CreateTSCGroup"),
+		activates(p, "DeactivateServer", func(ctx context.Context, actor string, in confirmCode) error {
+			return a.Deactivate(ctx, actor, in.Code)
+		}),
+		activates(p, "DeactivateServerAutomatic", func(ctx context.Context, actor string, _ none) error {
+			return a.DeactivateAutomatic(ctx, actor)
+		}),
+		cim.StaticMethod("GetActivationStatus", func(ctx context.Context, _ none) (statusOut, error) {
+			return administer(ctx, func(string) (statusOut, error) { return p.activationStatus(ctx) })
+		}),
+		cim.StaticMethod("GetLicenseServerId", func(ctx context.Context, _ none) (licenseServerID, error) {
+			return administer(ctx, func(string) (licenseServerID, error) {
+				id, err := a.LicenseServerID(ctx)
+				return licenseServerID{id}, err
+			})
+		}),
+		isNot[domainIn, isMember]("IsLSinTSLSGroup"),
+		isNot[none, onDC]("IsLSonDC"),
+		isNot[none, enabled]("IsLSPreventUpgradeGPEnabled"),
+		isNot[none, published]("IsLSPublished"),
+		isNot[none, enabled]("IsLSSecGrpGPEnabled"),
+		unavailable[hostIn, allowed]("IsSecureAccessAllowed", sessionHosts),
+		unsupported[none, present]("IsTSCGroupPresent"),
+		unavailable[hostIn, isMember]("IsTSinTSCGroup", sessionHosts),
+		unavailable[none, none]("PublishLS", aDirectory),
+		activates(p, "ReactivateServer", func(ctx context.Context, actor string, in newLicenseServerID) error {
+			return a.Reactivate(ctx, actor, in.ID)
+		}),
+		activates(p, "ReactivateServerAutomatic", func(ctx context.Context, actor string, in reasonIn) error {
+			return a.ReactivateAutomatic(ctx, actor, uint32(in.Reason))
+		}),
+		unavailable[none, none]("RemoveLSfromTSLSGroup", aDirectory),
+		unsupported[none, none]("RemoveTSCGroup"),
+		unavailable[none, none]("UnpublishLS", aDirectory),
+		isNot[none, registered]("IsLSRegisteredToSCP"),
+		unavailable[none, none]("RegisterLSToSCP", aDirectory),
+		unavailable[none, none]("UnRegisterLSFromSCP", aDirectory),
+	)
+}
+
+// activates is a static method that changes the activation and returns what it is then.
+func activates[In any](p *Provider, name string, f func(ctx context.Context, actor string, in In) error) cim.Option {
+	return cim.StaticMethod(name, func(ctx context.Context, in In) (statusOut, error) {
+		return administer(ctx, func(actor string) (statusOut, error) {
+			if err := f(ctx, actor, in); err != nil {
+				return statusOut{}, err
+			}
+			p.Inventory.Resume()
+			return p.activationStatus(ctx)
+		})
+	})
+}
+
+// isNot is a question that a license server without a directory answers with no.
+func isNot[In, Out any](name string) cim.Option {
+	return cim.StaticMethod(name, func(ctx context.Context, _ In) (Out, error) {
+		return administer(ctx, func(string) (out Out, err error) { return out, nil })
+	})
+}
+
+func (p *Provider) activationStatus(ctx context.Context) (statusOut, error) {
+	server, err := p.Activation.Server(ctx)
+	if err != nil {
+		return statusOut{}, err
+	}
+	if server.Activated() {
+		return statusOut{activationStatus(licensing.StatusActivated)}, nil
+	}
+	return statusOut{activationStatus(licensing.StatusNotActivated)}, nil
+}
+
+// getServer returns the instance. A caller who is no administrator gets it with empty properties.
+func (p *Provider) getServer(ctx context.Context, _ LicenseServer) (LicenseServer, error) {
+	if !auth.FromContext(ctx).Administrator() {
+		return LicenseServer{}, nil
+	}
+	v, err := p.Activation.Server(ctx)
+	if err != nil {
+		return LicenseServer{}, err
+	}
+	c := v.Contact
+	return LicenseServer{
+		FirstName: c.FirstName, LastName: c.LastName, Company: c.Company, CountryRegion: c.CountryRegion, EMail: c.EMail,
+		OrgUnit: c.OrgUnit, Address: c.Address, City: c.City, State: c.State, PostalCode: c.PostalCode,
+		ServerRole: serverRole(v.Role), DatabasePath: p.Inventory.DatabasePath(), ProductID: v.ProductID,
+		Version: "calkeeper " + p.Version, VersionNumber: p.Version,
+	}, nil
+}
+
+func (p *Provider) servers(ctx context.Context) iter.Seq2[LicenseServer, error] {
+	return func(yield func(LicenseServer, error) bool) { yield(p.getServer(ctx, LicenseServer{})) }
+}
+
+func (p *Provider) putServer(ctx context.Context, v LicenseServer, _ []string) error {
+	_, err := administer(ctx, func(actor string) (none, error) {
+		return none{}, p.Activation.SetContact(ctx, actor, func(c *licensing.Contact) {
+			*c = licensing.Contact{
+				FirstName: v.FirstName, LastName: v.LastName, Company: v.Company, CountryRegion: v.CountryRegion, EMail: v.EMail,
+				OrgUnit: v.OrgUnit, Address: v.Address, City: v.City, State: v.State, PostalCode: v.PostalCode,
+			}
+		})
+	})
+	return err
+}
