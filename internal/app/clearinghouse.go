@@ -1,0 +1,166 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"calkeeper/internal/clearinghouse"
+	"calkeeper/internal/clearinghouse/client"
+	"calkeeper/internal/clearinghouse/server"
+	"calkeeper/internal/clearinghouse/sqlite"
+	"calkeeper/internal/privatefile"
+)
+
+// Files in a clearinghouse's directory.
+const (
+	clearinghouseDatabase = "clearinghouse.db"
+	clearinghouseKeys     = "clearinghouse.key"
+	operatorFile          = "operator.json"
+	// AuthorityFile is what license servers need to know of the clearinghouse; nothing in it is secret.
+	AuthorityFile = "authority.json"
+)
+
+// inProcess stands for the address of a clearinghouse that does not listen.
+const inProcess = "https://clearinghouse.invalid"
+
+// ClearinghouseOptions say how a clearinghouse runs.
+type ClearinghouseOptions struct {
+	Dir         string
+	Listen      string // host:port; empty: it serves its own process only
+	URL         string // under which license servers reach it; empty: the address it listens on
+	Logger      *slog.Logger
+	ReleaseWait time.Duration // see clearinghouse.Options
+}
+
+// Clearinghouse is a running clearinghouse.
+type Clearinghouse struct {
+	Service   *clearinghouse.Service
+	Authority clearinghouse.Authority
+
+	store   *sqlite.Store
+	handler http.Handler
+	http    *httpServer // nil if it does not listen
+	token   string
+}
+
+// operatorAccess is how the command line on the same machine reaches a clearinghouse.
+type operatorAccess struct {
+	Authority clearinghouse.Authority `json:"authority"`
+	Token     string                  `json:"token"`
+}
+
+// StartClearinghouse opens a clearinghouse and serves it until Stop.
+func StartClearinghouse(ctx context.Context, o ClearinghouseOptions) (_ *Clearinghouse, err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	keys, err := loadKeys(filepath.Join(o.Dir, clearinghouseKeys))
+	if err != nil {
+		return nil, err
+	}
+	c := &Clearinghouse{Authority: keys.Authority(), token: rand.Text()}
+	c.store, err = sqlite.Open(ctx, filepath.Join(o.Dir, clearinghouseDatabase), sqlite.Options{Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop(ctx))
+		}
+	}()
+	c.Service = clearinghouse.New(c.store, keys, clearinghouse.Options{
+		Now: time.Now, Random: rand.Reader, Logger: o.Logger, ReleaseWait: o.ReleaseWait, Step: crashStep,
+	})
+	c.Authority.URL = inProcess
+	var listener net.Listener
+	if o.Listen != "" {
+		if listener, err = c.listen(o); err != nil {
+			return nil, err
+		}
+	}
+	c.handler = server.New(c.Service, server.Options{Authority: c.Authority, OperatorToken: c.token, Logger: o.Logger})
+	if listener == nil {
+		return c, nil
+	}
+	c.http = serveHTTP(listener, c.handler, o.Logger)
+	return c, c.writeAccess(o.Dir)
+}
+
+func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("clearinghouse: listen address %q: %w", o.Listen, err)
+	}
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host != "" && host != "localhost" {
+		names = append([]string{host}, names...)
+	}
+	certificate, text, err := loadCertificate(filepath.Join(o.Dir, "tls.crt"), filepath.Join(o.Dir, "tls.key"), names)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := tls.Listen("tcp", o.Listen, tlsConfig(certificate))
+	if err != nil {
+		return nil, err
+	}
+	c.Authority.URL, c.Authority.Certificates = o.URL, text
+	if o.URL == "" {
+		c.Authority.URL = "https://" + listener.Addr().String()
+	}
+	return listener, nil
+}
+
+func (c *Clearinghouse) writeAccess(dir string) error {
+	public, err := json.MarshalIndent(c.Authority, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, AuthorityFile), public, 0o644); err != nil {
+		return err
+	}
+	private, err := json.MarshalIndent(operatorAccess{c.Authority, c.token}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return privatefile.Write(filepath.Join(dir, operatorFile), private)
+}
+
+// Transport carries requests of license servers in this process.
+func (c *Clearinghouse) Transport() http.RoundTripper { return server.Transport(c.handler) }
+
+// Stop ends serving and closes the ledger.
+func (c *Clearinghouse) Stop(ctx context.Context) error {
+	return errors.Join(c.http.stop(ctx), c.store.Close())
+}
+
+// OpenOperator returns access to the clearinghouse of a directory: the one that runs, or, if none does, one that runs until
+// the function is called that is returned.
+func OpenOperator(ctx context.Context, dir string, log *slog.Logger) (_ *client.Operator, stop func(context.Context) error, err error) {
+	if text, err := os.ReadFile(filepath.Join(dir, operatorFile)); err == nil {
+		var access operatorAccess
+		if err := json.Unmarshal(text, &access); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(dir, operatorFile), err)
+		}
+		if conn, err := net.DialTimeout("tcp", hostOf(access.Authority.URL), 2*time.Second); err == nil {
+			conn.Close()
+			o, err := client.NewOperator(access.Authority, access.Token, nil)
+			return o, func(context.Context) error { return nil }, err
+		}
+	}
+	c, err := StartClearinghouse(ctx, ClearinghouseOptions{Dir: dir, Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := client.NewOperator(c.Authority, c.token, c.Transport())
+	return o, c.Stop, err
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// httpServer serves one listener until it is stopped.
+type httpServer struct {
+	http.Server
+	address string
+	cancel  context.CancelFunc // ends requests that wait, such as polls
+	done    chan struct{}
+}
+
+func serveHTTP(listener net.Listener, h http.Handler, log *slog.Logger) *httpServer {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &httpServer{
+		Server: http.Server{
+			Handler: h, BaseContext: func(net.Listener) context.Context { return ctx },
+			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+		address: listener.Addr().String(), cancel: cancel, done: make(chan struct{}),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serving has ended", "address", s.address, "error", err)
+		}
+	}()
+	return s
+}
+
+// stop waits for the requests under way. A nil server is stopped already.
+func (s *httpServer) stop(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	s.cancel()
+	err := s.Shutdown(ctx)
+	<-s.done
+	return err
+}
+
+func tlsConfig(c tls.Certificate) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}}
+}
+
+// hostOf returns host:port of a URL.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"calkeeper/internal/clearinghouse"
+	"calkeeper/internal/privatefile"
+)
+
+// loadIdentity reads the license server's X25519 key, which is made if the file is not there. It is kept outside of the
+// database: a server that lost its database is still the same, and a copy of the database gives no key away.
+func loadIdentity(path string) (*ecdh.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		return key, privatefile.Write(path, []byte(base64.StdEncoding.EncodeToString(key.Bytes())+"\n"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("%s is no identity file: %w", path, err)
+	}
+	key, err := ecdh.X25519().NewPrivateKey(bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no identity file: %w", path, err)
+	}
+	return key, nil
+}
+
+// loadSecret reads a line of random text from a file, which is made if it is not there.
+func loadSecret(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		secret := rand.Text()
+		return secret, privatefile.Write(path, []byte(secret+"\n"))
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// loadKeys reads a clearinghouse's keys, which are made if the file is not there.
+func loadKeys(path string) (clearinghouse.Keys, error) {
+	text, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return clearinghouse.Keys{}, err
+		}
+		keys, err := clearinghouse.ParseKeys(text)
+		if err != nil {
+			return keys, fmt.Errorf("%s: %w", path, err)
+		}
+		return keys, nil
+	}
+	keys, err := clearinghouse.NewKeys(rand.Reader)
+	if err != nil {
+		return keys, err
+	}
+	text, err = keys.Marshal()
+	if err != nil {
+		return keys, err
+	}
+	return keys, privatefile.Write(path, text)
+}

@@ -1,0 +1,196 @@
+// Package app wires the parts into what runs: a license server, a clearinghouse, or both in one process. It is the only
+// package that knows all the others.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"calkeeper/internal/activation"
+	"calkeeper/internal/auth"
+	"calkeeper/internal/cim"
+	"calkeeper/internal/clearinghouse"
+	"calkeeper/internal/clearinghouse/client"
+	"calkeeper/internal/inventory"
+	"calkeeper/internal/keycode"
+	"calkeeper/internal/store"
+	"calkeeper/internal/store/sqlite"
+	"calkeeper/internal/tlswmiprov"
+	"calkeeper/internal/wsman"
+)
+
+// Version is the version of this program.
+const Version = "0.1.0"
+
+// Files in a license server's directory.
+const (
+	database     = "calkeeper.db"
+	identityFile = "identity.key"
+	accountsFile = "accounts.json"
+)
+
+// LicenseServerOptions say how a license server runs.
+type LicenseServerOptions struct {
+	Dir              string
+	Name             string   // host name or FQDN under which it registers
+	Names            []string // further names and addresses
+	ListenHTTP       string   // host:port of WS-Management over HTTP; empty: none
+	ListenHTTPS      string   // over HTTPS; empty: none
+	Certificate      string   // PEM file; empty: one that signs itself
+	CertificateKey   string
+	AllowUnencrypted bool // Basic authentication over HTTP also from other machines
+
+	Authority    *clearinghouse.Authority // nil: no clearinghouse
+	Transport    http.RoundTripper        // to it; nil: HTTPS
+	EnrolmentKey string
+
+	Logger *slog.Logger
+}
+
+// LicenseServer is a running license server.
+type LicenseServer struct {
+	Activation *activation.Service
+	Inventory  *inventory.Service
+	Accounts   *auth.Accounts
+	ProductID  string
+	// CertificateFingerprint is the SHA-256 of the HTTPS certificate, empty without HTTPS.
+	CertificateFingerprint string
+
+	options     LicenseServerOptions
+	store       store.Store
+	wsman       *wsman.Server
+	http, https *httpServer
+	cancel      context.CancelFunc
+	background  sync.WaitGroup
+}
+
+// authority is what a license server asks of its clearinghouse.
+type authority interface {
+	activation.Clearinghouse
+	inventory.Clearinghouse
+}
+
+// OpenLicenseServer opens a license server's directory without serving it. Stop closes it.
+func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseServer, err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	identity, err := loadIdentity(filepath.Join(o.Dir, identityFile))
+	if err != nil {
+		return nil, err
+	}
+	l := &LicenseServer{ProductID: keycode.ProductID(identity.PublicKey()), options: o, cancel: func() {}}
+	if l.Accounts, err = auth.LoadAccounts(filepath.Join(o.Dir, accountsFile)); err != nil {
+		return nil, err
+	}
+	var house authority = noClearinghouse{}
+	if o.Authority != nil {
+		house, err = client.New(client.Options{Authority: *o.Authority, Identity: identity, Transport: o.Transport, Random: rand.Reader})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if l.store, err = sqlite.Open(ctx, filepath.Join(o.Dir, database), sqlite.Options{Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	l.Activation, err = activation.New(ctx, l.store, house, activation.Options{
+		ProductID: l.ProductID, Name: o.Name, Names: o.Names, EnrolmentKey: o.EnrolmentKey, Now: time.Now,
+	})
+	if err != nil {
+		return nil, errors.Join(err, l.store.Close())
+	}
+	l.Inventory = inventory.New(l.store, house, inventory.Options{Now: time.Now, Random: rand.Reader, Logger: o.Logger, Step: crashStep})
+	return l, nil
+}
+
+// Start serves WS-Management and talks to the clearinghouse, until Stop.
+func (l *LicenseServer) Start() (err error) {
+	provider := &tlswmiprov.Provider{Activation: l.Activation, Inventory: l.Inventory, Version: Version, Logger: l.options.Logger}
+	namespace, err := provider.Namespace()
+	if err != nil {
+		return err
+	}
+	l.wsman = wsman.NewServer(wsman.Options{
+		Namespaces:    []*cim.Namespace{namespace},
+		Authenticator: &auth.Basic{Accounts: l.Accounts, Realm: "WSMAN", AllowUnencrypted: l.options.AllowUnencrypted},
+		Product:       wsman.Product{Vendor: "calkeeper", Version: Version},
+		Logger:        l.options.Logger,
+		Now:           time.Now,
+	})
+	if l.options.ListenHTTP != "" {
+		listener, err := net.Listen("tcp", l.options.ListenHTTP)
+		if err != nil {
+			return err
+		}
+		l.http = serveHTTP(listener, l.wsman, l.options.Logger)
+	}
+	if l.options.ListenHTTPS != "" {
+		if err := l.startHTTPS(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	l.background.Go(func() { l.Inventory.Run(ctx) })
+	return nil
+}
+
+func (l *LicenseServer) startHTTPS() error {
+	o := l.options
+	if (o.Certificate == "") != (o.CertificateKey == "") {
+		return errors.New("certificate and certificate key are given both or not at all")
+	}
+	if o.Certificate == "" {
+		o.Certificate, o.CertificateKey = filepath.Join(o.Dir, "tls.crt"), filepath.Join(o.Dir, "tls.key")
+	}
+	names := append([]string{o.Name, "localhost", "127.0.0.1", "::1"}, o.Names...)
+	certificate, _, err := loadCertificate(o.Certificate, o.CertificateKey, names)
+	if err != nil {
+		return err
+	}
+	l.CertificateFingerprint = fmt.Sprintf("%X", sha256.Sum256(certificate.Certificate[0]))
+	listener, err := tls.Listen("tcp", o.ListenHTTPS, tlsConfig(certificate))
+	if err != nil {
+		return err
+	}
+	l.https = serveHTTP(listener, l.wsman, o.Logger)
+	return nil
+}
+
+// URL returns the address of WS-Management over HTTP, empty if there is none.
+func (l *LicenseServer) URL() string {
+	if l.http == nil {
+		return ""
+	}
+	return "http://" + l.http.address + "/wsman"
+}
+
+// SecureURL returns the address of WS-Management over HTTPS, empty if there is none.
+func (l *LicenseServer) SecureURL() string {
+	if l.https == nil {
+		return ""
+	}
+	return "https://" + l.https.address + "/wsman"
+}
+
+// Stop ends serving, waits for what is under way, and closes the database.
+func (l *LicenseServer) Stop(ctx context.Context) error {
+	l.cancel()
+	err := errors.Join(l.http.stop(ctx), l.https.stop(ctx))
+	if l.wsman != nil {
+		l.wsman.Close()
+	}
+	l.background.Wait()
+	return errors.Join(err, l.store.Close())
+}
