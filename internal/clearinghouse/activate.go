@@ -135,8 +135,8 @@ func (s *Service) successor(tx Tx, productID string, r ReactivateRequest) (Serve
 		return Server{}, licensing.Faultf(licensing.NotFound, "no license server named %s was activated before: activate this one", name)
 	case len(servers) > 1:
 		return Server{}, licensing.Faultf(licensing.Invalid, "%d license servers were activated as %s: the clearinghouse's operator must make the new license server ID", len(servers), name)
-	case s.hub.reachable(servers[0].ID):
-		return Server{}, licensing.Faultf(licensing.AlreadyExists, "the license server %s is in contact with the clearinghouse: two cannot have its account", name)
+	case s.hub.reachable(servers[0].ID) || s.now().Sub(servers[0].LastContact) < 2*lastContactInterval:
+		return Server{}, licensing.Faultf(licensing.AlreadyExists, "the license server %s was in contact with the clearinghouse just now: two cannot have its account. If it is gone, try again in two minutes", name)
 	}
 	servers[0].ProductID = productID
 	return servers[0], nil
@@ -198,7 +198,7 @@ func (s *Service) assignID(tx Tx, server *Server) error {
 func (s *Service) signActivation(server Server) (Signed, error) {
 	return Sign(s.keys.Signing, PurposeActivation, Activation{
 		LicenseServerID: server.LicenseServerID, ProductID: server.ProductID, Organization: server.Organization,
-		At: s.now().UTC(), NoticeSeq: server.NoticeSeq,
+		At: s.now().UTC(),
 	})
 }
 

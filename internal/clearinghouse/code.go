@@ -12,12 +12,17 @@ import (
 
 // useCode settles an offline code for a license server that is in contact, or that lost its database.
 func (d *decision) useCode() (Grant, error) {
-	code, err := d.openCode(d.op.SourceID != "")
+	code, err := d.openCode(d.server.LicenseServerID)
 	if err != nil {
 		return Grant{}, err
 	}
 	if d.op.Kind == Reinstall {
 		return d.reinstallCode(code)
+	}
+	if code.Import {
+		if err := d.checkSourceName(code); err != nil {
+			return Grant{}, err
+		}
 	}
 	if code.State == CodeRedeemed {
 		return Grant{}, licensing.Faultf(licensing.AlreadyExists, "the code was used already")
@@ -29,7 +34,7 @@ func (d *decision) useCode() (Grant, error) {
 // before, the license server has lost its database and used the code again: that is right as far as the ledger has the CALs
 // on its account and not yet installed there.
 func (d *decision) redeem() (Grant, error) {
-	code, err := d.openCode(d.op.SourceID != "")
+	code, err := d.openCode(d.op.TargetID)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -57,12 +62,27 @@ func (d *decision) settledBefore() (Grant, error) {
 	return grant, nil
 }
 
-func (d *decision) openCode(isImport bool) (Code, error) {
+// checkSourceName refuses a name that contradicts the source of an import code.
+func (d *decision) checkSourceName(code Code) error {
+	name, err := licensing.ParseServerName(d.op.SourceName)
+	if err != nil {
+		return err
+	}
+	source, err := d.Server(code.Source)
+	if err != nil {
+		return err
+	}
+	return source.mustAnswerTo(name)
+}
+
+// openCode opens the operation's code as one made for this license server when it had the ID target.
+func (d *decision) openCode(target string) (Code, error) {
 	secret, err := d.service.Secret(d.server.ProductID)
 	if err != nil {
 		return Code{}, err
 	}
-	kind, binding := keycode.Install, keycode.Binding{Target: d.server.LicenseServerID}
+	isImport := d.op.SourceID != ""
+	kind, binding := keycode.Install, keycode.Binding{Target: target}
 	if isImport {
 		kind, binding.Source = keycode.Import, d.op.SourceID
 	}
@@ -80,6 +100,9 @@ func (d *decision) openCode(isImport bool) (Code, error) {
 	}
 	if code.Target != d.server.ID || code.Import != isImport {
 		return Code{}, licensing.Faultf(licensing.Internal, "code %d is right, but its record is another's", code.Serial)
+	}
+	if code.State == CodeCanceled {
+		return Code{}, licensing.Faultf(licensing.NotFound, "the code was canceled by the clearinghouse's operator")
 	}
 	return code, nil
 }

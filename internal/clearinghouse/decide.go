@@ -124,12 +124,12 @@ func (d *decision) install() (Grant, error) {
 }
 
 func (d *decision) importFrom() (Grant, error) {
+	if d.op.Code != "" {
+		return d.useCode()
+	}
 	source, err := d.source()
 	if err != nil {
 		return Grant{}, err
-	}
-	if d.op.Code != "" {
-		return d.useCode()
 	}
 	p, err := d.purchased()
 	if err != nil {
@@ -177,18 +177,16 @@ func (d *decision) source() (Server, error) {
 	if source.ID == d.server.ID {
 		return Server{}, licensing.Faultf(licensing.Invalid, "the source is this license server itself")
 	}
-	if !source.answersTo(name) {
-		return Server{}, licensing.Faultf(licensing.NotFound, "the license server with the source's ID is not registered as %s", name)
-	}
-	return source, nil
+	return source, source.mustAnswerTo(name)
 }
 
-// answersTo tells whether name is one that the server registered. A host name and a fully qualified name that begins with it
-// do not contradict each other.
-func (s *Server) answersTo(name string) bool {
-	return slices.ContainsFunc(s.Names, func(n string) bool {
-		return n == name || shortName(n) == name || n == shortName(name)
-	})
+// mustAnswerTo refuses a name that is none that the server registered. A host name and a fully qualified name that begins
+// with it do not contradict each other.
+func (s *Server) mustAnswerTo(name string) error {
+	if slices.ContainsFunc(s.Names, func(n string) bool { return n == name || shortName(n) == name || n == shortName(name) }) {
+		return nil
+	}
+	return licensing.Faultf(licensing.NotFound, "the license server with the source's ID is not registered as %s", name)
 }
 
 // release queues the notice that tells the source to give up CALs, and records the transfer.
@@ -208,10 +206,14 @@ func (d *decision) release(source Server, e Entitlement, t licensing.ProductType
 	if err := d.InsertNotice(QueuedNotice{Server: source.ID, Seq: source.NoticeSeq, Signed: signed}); err != nil {
 		return err
 	}
-	return d.InsertTransfer(Transfer{
+	transfer := Transfer{
 		Key: d.op.Key, Entitlement: e.ID, ProductType: t, Count: count, Source: source.ID, Target: d.server.ID,
 		At: now, NoticeSeq: source.NoticeSeq,
-	})
+	}
+	if d.op.Kind == Redeem {
+		transfer.Acknowledged = now // the key pack was installed before
+	}
+	return d.InsertTransfer(transfer)
 }
 
 // free returns how many CALs of an account are not promised to import codes.
@@ -319,24 +321,33 @@ func (d *decision) reinstall() (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	t, count := d.op.ProductType, int64(d.op.Count)
-	var held int64
 	if p.Program == licensing.Retail {
-		t, held = p.onlyType(d.own())
-	} else {
-		held = p.balance(t, d.own())
+		return d.reinstallRetail(p)
 	}
-	missing, err := d.missing(p.Entitlement, t, held)
+	t, count := d.op.ProductType, int64(d.op.Count)
+	missing, err := d.missing(p.Entitlement, t, p.balance(t, d.own()))
 	if err != nil {
 		return Grant{}, err
-	}
-	if p.Program == licensing.Retail {
-		count = missing
 	}
 	if count > missing {
 		return Grant{}, licensing.Faultf(licensing.OutOfRange, "%d CALs were asked for, %d are missing here according to the ledger", count, missing)
 	}
 	return d.grant(p.Entitlement, t, uint32(count)), nil
+}
+
+// reinstallRetail answers with all that is missing of a retail code: of the first product type of which any is.
+func (d *decision) reinstallRetail(p *purchase) (Grant, error) {
+	var refused error
+	for _, t := range []licensing.ProductType{licensing.PerDevice, licensing.PerUser} {
+		missing, err := d.missing(p.Entitlement, t, p.balance(t, d.own()))
+		if err == nil {
+			return d.grant(p.Entitlement, t, uint32(missing)), nil
+		}
+		if refused == nil || licensing.KindOf(err) == licensing.AlreadyExists {
+			refused = err
+		}
+	}
+	return Grant{}, refused
 }
 
 // missing returns how many of the CALs held according to the ledger are not installed.

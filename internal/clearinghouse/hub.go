@@ -56,6 +56,7 @@ func (h *hub) leave(server uint32) {
 	p := h.peer(server)
 	p.polls--
 	p.lastSeen = h.now()
+	p.signal()
 }
 
 // wake makes the polls of a license server look for notices.

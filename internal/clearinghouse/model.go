@@ -131,6 +131,7 @@ type CodeState string
 const (
 	CodeIssued   CodeState = "issued"
 	CodeRedeemed CodeState = "redeemed"
+	CodeCanceled CodeState = "canceled"
 )
 
 // Code is an offline code that was given out. The code itself is not kept.

@@ -39,9 +39,10 @@ type Operation struct {
 	SourceID   string `json:"sourceId,omitempty"`
 
 	Code        string    `json:"code,omitempty"`        // of install, import, reinstall, redeem: 35 characters
+	TargetID    string    `json:"targetId,omitempty"`    // of redeem: the license server ID when the code was used
 	Entitlement string    `json:"entitlement,omitempty"` // of convert and return
 	Grant       string    `json:"grant,omitempty"`       // Key of another operation: of acknowledge, the one that was granted; of redeem, the attempt that got no answer
-	Installed   []Holding `json:"installed,omitempty"`   // of reinstall and redeem: all that this server has installed
+	Installed   []Holding `json:"installed,omitempty"`   // of reinstall and redeem: all that this server has installed now
 }
 
 // Holding is how many CALs of one entitlement and type a license server has installed.

@@ -23,11 +23,10 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 		return Signed{}, err
 	}
 	s.step("clearinghouse.asked")
-	request, err := json.Marshal(op)
+	requestHash, err := op.hash()
 	if err != nil {
 		return Signed{}, err
 	}
-	requestHash := sha256.Sum256(request)
 	var (
 		answer  Signed
 		server  Server
@@ -40,7 +39,7 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 		}
 		settled, err := tx.Settled(server.ID, op.Key)
 		if err == nil {
-			if !bytes.Equal(settled.RequestHash, requestHash[:]) {
+			if !bytes.Equal(settled.RequestHash, requestHash) {
 				return licensing.Faultf(licensing.Invalid, "the key %s was used for another operation", op.Key)
 			}
 			answer = settled.Response
@@ -58,7 +57,7 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 		if answer, err = Sign(s.keys.Signing, PurposeGrant, grant); err != nil {
 			return err
 		}
-		return tx.InsertSettled(Settled{Server: server.ID, Key: op.Key, RequestHash: requestHash[:], Response: answer, At: s.now()})
+		return tx.InsertSettled(Settled{Server: server.ID, Key: op.Key, RequestHash: requestHash, Response: answer, At: s.now()})
 	})
 	if guessed {
 		s.countFailure(server.ID)
@@ -105,6 +104,9 @@ func (op *Operation) check() error {
 		if op.Code == "" && op.Credentials.Program == "" {
 			return licensing.Faultf(licensing.Invalid, "%s needs credentials or a code", op.Kind)
 		}
+		if op.Code == "" && op.Credentials.Program != licensing.Retail && op.Count == 0 {
+			return licensing.Faultf(licensing.Invalid, "%s needs a count", op.Kind)
+		}
 	case Convert, Return:
 		if op.Count == 0 || op.Entitlement == "" {
 			return licensing.Faultf(licensing.Invalid, "%s needs an entitlement and a count", op.Kind)
@@ -114,6 +116,14 @@ func (op *Operation) check() error {
 		return licensing.Faultf(licensing.Invalid, "there is no operation %q", op.Kind)
 	}
 	return nil
+}
+
+// hash identifies the request. What is installed changes between two askings for the same.
+func (op Operation) hash() ([]byte, error) {
+	op.Installed = nil
+	request, err := json.Marshal(op)
+	sum := sha256.Sum256(request)
+	return sum[:], err
 }
 
 // decision is one operation in its transaction.
@@ -146,7 +156,8 @@ func (d *decision) decide() (Grant, error) {
 func (d *decision) grant(e Entitlement, t licensing.ProductType, count uint32) Grant {
 	return Grant{
 		Key: d.op.Key, Kind: d.op.Kind, LicenseServerID: d.server.LicenseServerID, Entitlement: e.ID, Program: e.Program,
-		ProductVersion: e.ProductVersion, ProductType: t, Count: count, Expires: e.Expires, At: d.service.now().UTC(),
+		ProductVersion: e.ProductVersion, ProductType: t, Count: count, Expires: e.Expires,
+		NoticeSeq: d.server.NoticeSeq, At: d.service.now().UTC(),
 	}
 }
 

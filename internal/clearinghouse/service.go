@@ -61,13 +61,29 @@ func New(store Store, keys Keys, o Options) *Service {
 }
 
 // Secret returns the secret shared with the license server of that product ID, whether it is known or not: the product ID
-// carries its public key.
+// carries its public key. Fault: Invalid, also for an ID that is not in upper case.
 func (s *Service) Secret(productID string) (keycode.Secret, error) {
 	public, err := keycode.ParseProductID(productID)
 	if err != nil {
 		return keycode.Secret{}, licensing.Faultf(licensing.Invalid, "the product ID: %v", err)
 	}
-	return keycode.Agree(s.keys.Agreement, public, s.keys.Agreement.PublicKey())
+	if keycode.ProductID(public) != productID {
+		return keycode.Secret{}, licensing.Faultf(licensing.Invalid, "the product ID must be in upper case")
+	}
+	secret, err := keycode.Agree(s.keys.Agreement, public, s.keys.Agreement.PublicKey())
+	if err != nil {
+		return secret, licensing.Faultf(licensing.Invalid, "the product ID's key: %v", err)
+	}
+	return secret, nil
+}
+
+// typedProductID returns a product ID that a person typed, with hyphens and in any case, as it is kept.
+func typedProductID(text string) (string, error) {
+	public, err := keycode.ParseProductID(keycode.Ungroup(text))
+	if err != nil {
+		return "", licensing.Faultf(licensing.Invalid, "the product ID: %v", err)
+	}
+	return keycode.ProductID(public), nil
 }
 
 // SignAnswer signs the bytes of an answer, so that the license server knows whose it is. See the packages server and client.

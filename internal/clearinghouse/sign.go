@@ -55,8 +55,6 @@ type Activation struct {
 	ProductID       string    `json:"productId"`
 	Organization    string    `json:"organization"`
 	At              time.Time `json:"at"`
-	// NoticeSeq is the newest notice queued: a license server without a database starts after it.
-	NoticeSeq uint64 `json:"noticeSeq"`
 }
 
 // Grant is the signed statement that lets a license server install a key pack. For a return it is the receipt.
@@ -72,7 +70,9 @@ type Grant struct {
 	Count           uint32                   `json:"count"`
 	Expires         time.Time                `json:"expires,omitzero"` // zero for perpetual CALs
 	Serial          uint32                   `json:"serial,omitempty"` // of the offline code
-	At              time.Time                `json:"at"`
+	// NoticeSeq is the newest notice for this license server that the ledger had posted before: it is applied first.
+	NoticeSeq uint64    `json:"noticeSeq"`
+	At        time.Time `json:"at"`
 }
 
 // Notice tells a license server to release CALs, because an import has moved them to another.

@@ -152,7 +152,7 @@ func (c *Client) ask(ctx context.Context, path string, timeout time.Duration, re
 		return err
 	}
 	signature, err := base64.StdEncoding.DecodeString(response.Header.Get(wire.SignatureHeader))
-	if err != nil || !clearinghouse.VerifyAnswer(c.Authority.SigningKey, wire.SignedAnswer(nonce, response.StatusCode, text), signature) {
+	if err != nil || !clearinghouse.VerifyAnswer(c.Authority.SigningKey, wire.SignedAnswer(path, c.productID, nonce, response.StatusCode, text), signature) {
 		return licensing.Faultf(licensing.Unavailable, "the answer from %s (HTTP %d) is not signed by the clearinghouse of the authority document", c.Authority.URL, response.StatusCode)
 	}
 	return decode(response.StatusCode, text, answer)

@@ -29,6 +29,9 @@ func (s *server) operatorRoutes(mux *http.ServeMux) {
 	operator(s, mux, wire.DeactivationCode, func(ctx context.Context, r wire.LicenseServer) (string, error) {
 		return c.DeactivationCode(ctx, r.LicenseServerID)
 	})
+	operator(s, mux, wire.CancelCode, func(ctx context.Context, r wire.Serial) (clearinghouse.Code, error) {
+		return c.CancelCode(ctx, r.Serial)
+	})
 	operator(s, mux, wire.Approve, func(ctx context.Context, r wire.Enrollee) (clearinghouse.Server, error) {
 		return c.Approve(ctx, r.ProductID, r.Organization, r.Name)
 	})
@@ -56,22 +59,22 @@ func (s *server) operatorRoutes(mux *http.ServeMux) {
 func operator[Request, Answer any](s *server, mux *http.ServeMux, name string, f func(context.Context, Request) (Answer, error)) {
 	mux.HandleFunc("POST "+wire.OperatorPath+name, func(w http.ResponseWriter, r *http.Request) {
 		if !s.isOperator(r) {
-			s.refuse(w, r, "", licensing.Faultf(licensing.Denied, "the operator's token is missing or wrong"))
+			s.refuse(w, r, licensing.Faultf(licensing.Denied, "the operator's token is missing or wrong"))
 			return
 		}
 		var request Request
 		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&request); err != nil {
-			s.refuse(w, r, "", licensing.Faultf(licensing.Invalid, "the request is not the JSON that %s takes", name))
+			s.refuse(w, r, licensing.Faultf(licensing.Invalid, "the request is not the JSON that %s takes", name))
 			return
 		}
 		answer, err := f(r.Context(), request)
 		if err != nil {
-			s.refuse(w, r, "", err)
+			s.refuse(w, r, err)
 			return
 		}
-		s.answer(w, "", http.StatusOK, "application/json", encode(answer))
+		s.answer(w, r, http.StatusOK, "application/json", encode(answer))
 	})
 }
 

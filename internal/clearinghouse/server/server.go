@@ -77,26 +77,26 @@ func member[Request, Answer any](s *server, f func(context.Context, string, Requ
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
-			s.refuse(w, r, "", licensing.Faultf(licensing.Invalid, "the request could not be read, or has more than %d bytes", maxBody))
+			s.refuse(w, r, licensing.Faultf(licensing.Invalid, "the request could not be read, or has more than %d bytes", maxBody))
 			return
 		}
 		nonce := r.Header.Get(wire.NonceHeader)
 		productID := r.Header.Get(wire.ProductIDHeader)
 		if err := s.checkMAC(r, productID, nonce, body); err != nil {
-			s.refuse(w, r, nonce, err)
+			s.refuse(w, r, err)
 			return
 		}
 		var request Request
 		if err := json.Unmarshal(body, &request); err != nil {
-			s.refuse(w, r, nonce, licensing.Faultf(licensing.Invalid, "the request is not the JSON that %s takes", r.URL.Path))
+			s.refuse(w, r, licensing.Faultf(licensing.Invalid, "the request is not the JSON that %s takes", r.URL.Path))
 			return
 		}
 		answer, err := f(r.Context(), productID, request)
 		if err != nil {
-			s.refuse(w, r, nonce, err)
+			s.refuse(w, r, err)
 			return
 		}
-		s.answer(w, nonce, http.StatusOK, "application/json", encode(answer))
+		s.answer(w, r, http.StatusOK, "application/json", encode(answer))
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *server) checkMAC(r *http.Request, productID, nonce string, body []byte)
 }
 
 // refuse answers with a problem document (RFC 9457). What is internal stays in the log.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, nonce string, err error) {
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) {
 		return // nobody reads the answer
 	}
@@ -127,11 +127,11 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, nonce string, er
 		s.Logger.Info("request refused", "path", r.URL.Path, "kind", kind.String(), "reason", err.Error())
 	}
 	problem := wire.Problem{Title: kind.String(), Status: statusOf(kind), Detail: licensing.Message(err)}
-	s.answer(w, nonce, problem.Status, "application/problem+json", encode(problem))
+	s.answer(w, r, problem.Status, "application/problem+json", encode(problem))
 }
 
-func (s *server) answer(w http.ResponseWriter, nonce string, status int, contentType string, body []byte) {
-	signature := s.service.SignAnswer(wire.SignedAnswer(nonce, status, body))
+func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
+	signature := s.service.SignAnswer(wire.SignedAnswer(r.URL.Path, r.Header.Get(wire.ProductIDHeader), r.Header.Get(wire.NonceHeader), status, body))
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set(wire.SignatureHeader, base64.StdEncoding.EncodeToString(signature))
 	w.WriteHeader(status)

@@ -29,6 +29,7 @@ const (
 	IssueCode          = "issue-code"
 	ActivationCode     = "activation-code"
 	DeactivationCode   = "deactivation-code"
+	CancelCode         = "cancel-code"
 	Approve            = "approve"
 	Entitlements       = "entitlements"
 	Servers            = "servers"
@@ -55,9 +56,10 @@ func MAC(secret keycode.Secret, path, productID, nonce string, body []byte) []by
 	return m.Sum(nil)
 }
 
-// SignedAnswer returns the bytes of an answer that are signed: the nonce makes it the answer to one request.
-func SignedAnswer(nonce string, status int, body []byte) []byte {
-	return append(fmt.Appendf(nil, "%s\n%d\n", nonce, status), body...)
+// SignedAnswer returns the bytes of an answer that are signed: path, product ID and nonce make it the answer to one request of
+// one license server.
+func SignedAnswer(path, productID, nonce string, status int, body []byte) []byte {
+	return append(fmt.Appendf(nil, "%s\n%s\n%s\n%d\n", path, productID, nonce, status), body...)
 }
 
 // Problem is an error on the wire (RFC 9457). Title is the kind of the fault.
@@ -93,6 +95,11 @@ type Enrollee struct {
 // LicenseServer names a license server by its ID.
 type LicenseServer struct {
 	LicenseServerID string `json:"licenseServerId"`
+}
+
+// Serial names an offline code.
+type Serial struct {
+	Serial uint32 `json:"serial"`
 }
 
 // Page is a part of a list.
