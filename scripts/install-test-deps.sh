@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs the real clients that the tests use, and the C compiler that the race detector needs.
+set -eu
+
+missing=
+for package in gcc libc6-dev curl ca-certificates python3 python3-winrm; do
+	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "the tests need these packages; install them as root:$missing" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list
+apt-get install -y -qq --no-install-recommends $missing
