@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"calkeeper/internal/clearinghouse"
@@ -51,6 +54,8 @@ type Clearinghouse struct {
 	handler http.Handler
 	http    *httpServer // nil if it does not listen
 	token   string
+	// operatorURL is where the command line on this machine reaches it: Authority.URL may be a name known elsewhere only.
+	operatorURL string
 }
 
 // operatorAccess is how the command line on the same machine reaches a clearinghouse.
@@ -64,11 +69,8 @@ func StartClearinghouse(ctx context.Context, o ClearinghouseOptions) (_ *Clearin
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	keys, err := loadKeys(filepath.Join(o.Dir, clearinghouseKeys))
-	if err != nil {
-		return nil, err
-	}
-	c := &Clearinghouse{Authority: keys.Authority(), token: rand.Text()}
+	// The database is locked first: whatever is made below is made by one process only.
+	c := &Clearinghouse{token: rand.Text()}
 	c.store, err = sqlite.Open(ctx, filepath.Join(o.Dir, clearinghouseDatabase), sqlite.Options{Logger: o.Logger})
 	if err != nil {
 		return nil, err
@@ -78,6 +80,11 @@ func StartClearinghouse(ctx context.Context, o ClearinghouseOptions) (_ *Clearin
 			err = errors.Join(err, c.Stop(ctx))
 		}
 	}()
+	keys, err := loadKeys(filepath.Join(o.Dir, clearinghouseKeys))
+	if err != nil {
+		return nil, err
+	}
+	c.Authority = keys.Authority()
 	c.Service = clearinghouse.New(c.store, keys, clearinghouse.Options{
 		Now: time.Now, Random: rand.Reader, Logger: o.Logger, ReleaseWait: o.ReleaseWait, Step: crashStep,
 	})
@@ -101,23 +108,51 @@ func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clearinghouse: listen address %q: %w", o.Listen, err)
 	}
-	names := []string{"localhost", "127.0.0.1", "::1"}
-	if host != "" && host != "localhost" {
-		names = append([]string{host}, names...)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
 	}
-	certificate, text, err := loadCertificate(filepath.Join(o.Dir, "tls.crt"), filepath.Join(o.Dir, "tls.key"), names)
+	name, err := publicName(o.URL, host)
 	if err != nil {
 		return nil, err
+	}
+	certificate, text, err := ownCertificate(o.Dir, slices.Compact([]string{name, host, "localhost", "127.0.0.1", "::1"}))
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range []string{name, host} {
+		if err := certificate.Leaf.VerifyHostname(n); err != nil {
+			return nil, fmt.Errorf("the certificate in %s is for other names: delete tls.crt and tls.key there, and a new one is made: %w", o.Dir, err)
+		}
 	}
 	listener, err := tls.Listen("tcp", o.Listen, tlsConfig(certificate))
 	if err != nil {
 		return nil, err
 	}
-	c.Authority.URL, c.Authority.Certificates = o.URL, text
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	c.operatorURL = "https://" + net.JoinHostPort(host, port)
+	c.Authority.URL, c.Authority.Certificates = strings.TrimSuffix(o.URL, "/"), text
 	if o.URL == "" {
-		c.Authority.URL = "https://" + listener.Addr().String()
+		c.Authority.URL = "https://" + net.JoinHostPort(name, port)
 	}
 	return listener, nil
+}
+
+// publicName returns the name under which license servers reach a clearinghouse that listens on host.
+func publicName(address, host string) (string, error) {
+	if address == "" {
+		if host != "localhost" {
+			return host, nil
+		}
+		return os.Hostname()
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return "", fmt.Errorf("clearinghouse: the URL %q is not https://host:port", address)
+	}
+	return u.Hostname(), nil
 }
 
 func (c *Clearinghouse) writeAccess(dir string) error {
@@ -128,7 +163,9 @@ func (c *Clearinghouse) writeAccess(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, AuthorityFile), public, 0o644); err != nil {
 		return err
 	}
-	private, err := json.MarshalIndent(operatorAccess{c.Authority, c.token}, "", "  ")
+	access := operatorAccess{c.Authority, c.token}
+	access.Authority.URL = c.operatorURL
+	private, err := json.MarshalIndent(access, "", "  ")
 	if err != nil {
 		return err
 	}

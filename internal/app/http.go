@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type httpServer struct {
 	http.Server
 	address string
 	cancel  context.CancelFunc // ends requests that wait, such as polls
+	silent  sync.Map           // net.Conn: those that have not sent anything yet; Shutdown would give them 5 seconds
 	done    chan struct{}
 }
 
@@ -28,6 +30,13 @@ func serveHTTP(listener net.Listener, h http.Handler, log *slog.Logger) *httpSer
 			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 		address: listener.Addr().String(), cancel: cancel, done: make(chan struct{}),
+	}
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.silent.Store(c, nil)
+		} else {
+			s.silent.Delete(c)
+		}
 	}
 	go func() {
 		defer close(s.done)
@@ -44,6 +53,10 @@ func (s *httpServer) stop(ctx context.Context) error {
 		return nil
 	}
 	s.cancel()
+	s.silent.Range(func(c, _ any) bool {
+		c.(net.Conn).Close()
+		return true
+	})
 	err := s.Shutdown(ctx)
 	<-s.done
 	return err

@@ -39,16 +39,6 @@ func loadIdentity(path string) (*ecdh.PrivateKey, error) {
 	return key, nil
 }
 
-// loadSecret reads a line of random text from a file, which is made if it is not there.
-func loadSecret(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		secret := rand.Text()
-		return secret, privatefile.Write(path, []byte(secret+"\n"))
-	}
-	return strings.TrimSpace(string(text)), err
-}
-
 // loadKeys reads a clearinghouse's keys, which are made if the file is not there.
 func loadKeys(path string) (clearinghouse.Keys, error) {
 	text, err := os.ReadFile(path)

@@ -86,11 +86,21 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	// The database is locked first: whatever is made below is made by one process only.
+	l := &LicenseServer{options: o, cancel: func() {}}
+	if l.store, err = sqlite.Open(ctx, filepath.Join(o.Dir, database), sqlite.Options{Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.store.Close())
+		}
+	}()
 	identity, err := loadIdentity(filepath.Join(o.Dir, identityFile))
 	if err != nil {
 		return nil, err
 	}
-	l := &LicenseServer{ProductID: keycode.ProductID(identity.PublicKey()), options: o, cancel: func() {}}
+	l.ProductID = keycode.ProductID(identity.PublicKey())
 	if l.Accounts, err = auth.LoadAccounts(filepath.Join(o.Dir, accountsFile)); err != nil {
 		return nil, err
 	}
@@ -101,14 +111,11 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 			return nil, err
 		}
 	}
-	if l.store, err = sqlite.Open(ctx, filepath.Join(o.Dir, database), sqlite.Options{Logger: o.Logger}); err != nil {
-		return nil, err
-	}
 	l.Activation, err = activation.New(ctx, l.store, house, activation.Options{
 		ProductID: l.ProductID, Name: o.Name, Names: o.Names, EnrolmentKey: o.EnrolmentKey, Now: time.Now,
 	})
 	if err != nil {
-		return nil, errors.Join(err, l.store.Close())
+		return nil, err
 	}
 	l.Inventory = inventory.New(l.store, house, inventory.Options{Now: time.Now, Random: rand.Reader, Logger: o.Logger, Step: crashStep})
 	return l, nil
@@ -151,11 +158,13 @@ func (l *LicenseServer) startHTTPS() error {
 	if (o.Certificate == "") != (o.CertificateKey == "") {
 		return errors.New("certificate and certificate key are given both or not at all")
 	}
-	if o.Certificate == "" {
-		o.Certificate, o.CertificateKey = filepath.Join(o.Dir, "tls.crt"), filepath.Join(o.Dir, "tls.key")
+	var certificate tls.Certificate
+	var err error
+	if o.Certificate != "" {
+		certificate, err = tls.LoadX509KeyPair(o.Certificate, o.CertificateKey)
+	} else {
+		certificate, _, err = ownCertificate(o.Dir, append([]string{o.Name, "localhost", "127.0.0.1", "::1"}, o.Names...))
 	}
-	names := append([]string{o.Name, "localhost", "127.0.0.1", "::1"}, o.Names...)
-	certificate, _, err := loadCertificate(o.Certificate, o.CertificateKey, names)
 	if err != nil {
 		return err
 	}

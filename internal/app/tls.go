@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"calkeeper/internal/privatefile"
@@ -21,9 +22,10 @@ import (
 // certificateLife is how long a certificate that we sign ourselves is valid.
 const certificateLife = 10 * 365 * 24 * time.Hour
 
-// loadCertificate reads certificate and key from PEM files. If neither is there, both are made: self-signed, for the names.
-// It returns the certificate's PEM as well, for those who are to trust it.
-func loadCertificate(certFile, keyFile string, names []string) (tls.Certificate, string, error) {
+// ownCertificate reads the certificate that a directory has, tls.crt with tls.key. If it is not there, both are made:
+// self-signed, for the names. It returns the certificate's PEM as well, for those who are to trust it.
+func ownCertificate(dir string, names []string) (tls.Certificate, string, error) {
+	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	text, err := os.ReadFile(certFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeCertificate(certFile, keyFile, names); err != nil {

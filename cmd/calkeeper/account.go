@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"calkeeper/internal/app"
+	"calkeeper/internal/auth"
+)
+
+type accountCmd struct {
+	Set  accountSetCmd  `cmd:"" help:"Add an account, or change its password and role."`
+	List accountListCmd `cmd:"" help:"List the accounts."`
+}
+
+// Help is shown by --help.
+func (accountCmd) Help() string {
+	return `Example:
+  calkeeper account list --dir /var/lib/calkeeper`
+}
+
+type accountSetCmd struct {
+	User         string `arg:"" help:"Name of the account, compared without case."`
+	Role         string `enum:"Administrator,Auditor" default:"Administrator" help:"Administrator does everything, Auditor reads what no role protects (${enum})."`
+	Dir          string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
+	PasswordFile string `placeholder:"FILE" help:"Take the password from the first line of this file."`
+}
+
+// Help is shown by --help.
+func (accountSetCmd) Help() string {
+	return `The password comes from --password-file, from CALKEEPER_PASSWORD, or is asked for at a terminal. A license server that is running takes the change at its next start.
+
+Example:
+  calkeeper account set monitor --role Auditor --password-file monitor.password`
+}
+
+// Run writes the account.
+func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {
+	if !app.HasLicenseServer(c.Dir) {
+		return usagef("no license server has run in %s: start it first, or give its directory with --dir", c.Dir)
+	}
+	accounts, err := app.LoadAccounts(c.Dir)
+	if err != nil {
+		return err
+	}
+	password, err := t.secret(ctx, c.PasswordFile, passwordVariable, "New password of "+c.User, true)
+	if err != nil {
+		return err
+	}
+	if err := accounts.Set(c.User, password, auth.Role(c.Role)); err != nil {
+		return usageError{err}
+	}
+	return t.print(accountJSON{c.User, c.Role}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is %s; a license server that is running takes it at its next start.\n", c.User, strings.ToLower(c.Role))
+	})
+}
+
+type accountJSON struct {
+	User string `json:"user"`
+	Role string `json:"role"`
+}
+
+type accountListCmd struct {
+	Dir string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
+}
+
+// Help is shown by --help.
+func (accountListCmd) Help() string {
+	return `Example:
+  calkeeper account list --dir /var/lib/calkeeper`
+}
+
+// Run lists the accounts.
+func (c *accountListCmd) Run(t *terminal) error {
+	if !app.HasLicenseServer(c.Dir) {
+		return usagef("no license server has run in %s: give its directory with --dir", c.Dir)
+	}
+	accounts, err := app.ListAccounts(c.Dir)
+	if err != nil {
+		return err
+	}
+	list := []accountJSON{}
+	for _, a := range accounts {
+		list = append(list, accountJSON{a.User, string(a.Role)})
+	}
+	return t.print(list, func(w io.Writer) {
+		fmt.Fprintln(w, "USER\tROLE")
+		for _, a := range list {
+			fmt.Fprintf(w, "%s\t%s\n", a.User, a.Role)
+		}
+	})
+}

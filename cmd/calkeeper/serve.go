@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"calkeeper/internal/app"
+	"calkeeper/internal/auth"
+)
+
+// stopTimeout is how long requests under way may take to end.
+const stopTimeout = 15 * time.Second
+
+const (
+	administrator         = "Administrator"
+	adminPasswordVariable = "CALKEEPER_ADMIN_PASSWORD"
+)
+
+type serveCmd struct {
+	Config       string `env:"CALKEEPER_CONFIG" placeholder:"FILE" help:"Configuration, in TOML: the keys are the flags below without dashes. Flags, then the environment, override it."`
+	app.Settings `embed:""`
+}
+
+// Help is shown by --help.
+func (serveCmd) Help() string {
+	return `The first start makes the account Administrator. Its password is taken from CALKEEPER_ADMIN_PASSWORD, or made and printed, this once.
+
+Examples:
+  calkeeper serve --dir ./ls --embedded-clearinghouse
+  calkeeper serve --config /etc/calkeeper.toml --authority /etc/calkeeper/authority.json`
+}
+
+// ready is what supervisors and tests want to know of a running license server.
+type ready struct {
+	WSMan         string `json:"wsman"`
+	WSMans        string `json:"wsmans"`
+	ProductID     string `json:"productId"`
+	Clearinghouse string `json:"clearinghouse"`
+	Fingerprint   string `json:"certificateFingerprint"` // SHA-256
+}
+
+// Run serves until the process is told to end.
+func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (err error) {
+	config, err := c.resolve(logs)
+	if err != nil {
+		return usageError{err}
+	}
+	log := config.Log.Logger(t.err)
+	options := app.LicenseServerOptions{
+		Dir: config.Dir, Name: config.Name, Names: config.Aliases, ListenHTTP: config.ListenHTTP, ListenHTTPS: config.ListenHTTPS,
+		Certificate: config.Certificate, CertificateKey: config.CertificateKey, AllowUnencrypted: config.AllowUnencrypted,
+		EnrolmentKey: config.EnrolmentKey, Logger: log,
+	}
+	var house *app.Clearinghouse
+	switch {
+	case config.EmbeddedClearinghouse:
+		dir := filepath.Join(config.Dir, app.EmbeddedDir)
+		house, options.EnrolmentKey, err = app.StartEmbeddedClearinghouse(ctx, dir, config.ClearinghouseListen, config.Name, log)
+		if err != nil {
+			return fmt.Errorf("the embedded clearinghouse: %w", err)
+		}
+		defer func() { err = errors.Join(err, stopping(house.Stop)) }()
+		options.Authority, options.Transport = &house.Authority, house.Transport()
+	case config.Authority != "":
+		if options.Authority, err = app.LoadAuthority(config.Authority); err != nil {
+			return usageError{err}
+		}
+	default:
+		log.Warn("no clearinghouse is configured: nothing can be activated or installed", "next", "give --authority or --embedded-clearinghouse")
+	}
+	server, err := app.OpenLicenseServer(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopping(server.Stop)) }()
+	// What is left of a process that was killed must not tell that this one is ready.
+	if err := removeReady(config.ReadyFile); err != nil {
+		return err
+	}
+	if err := givenAccount(server.Accounts); err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("%w\nIf the port is in use, choose others with --listen-http and --listen-https", err)
+	}
+	password, err := madeAccount(server.Accounts)
+	if err != nil {
+		return err
+	}
+	r := ready{WSMan: server.URL(), WSMans: server.SecureURL(), ProductID: server.ProductID, Fingerprint: server.CertificateFingerprint}
+	if options.Authority != nil {
+		r.Clearinghouse = options.Authority.URL
+	}
+	if err := announce(t, r, password); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeReady(config.ReadyFile)) }()
+	if err := writeReady(config.ReadyFile, r); err != nil {
+		return err
+	}
+	log.Info("serving", "http", r.WSMan, "https", r.WSMans)
+	<-ctx.Done()
+	log.Info("stopping")
+	return nil
+}
+
+func (c *serveCmd) resolve(logs app.LogSettings) (app.Config, error) {
+	flags := c.Settings
+	flags.LogSettings = logs
+	hostname, err := os.Hostname()
+	if err != nil {
+		return app.Config{}, err
+	}
+	var file app.Settings
+	if c.Config != "" {
+		if file, err = app.LoadSettings(c.Config); err != nil {
+			return app.Config{}, err
+		}
+	}
+	return app.Resolve(flags, file, app.DefaultSettings(hostname))
+}
+
+// givenAccount makes the administrator's account with the password from the environment, if there is no account yet.
+func givenAccount(accounts *auth.Accounts) error {
+	password := os.Getenv(adminPasswordVariable)
+	if password == "" || !accounts.Empty() {
+		return nil
+	}
+	if err := accounts.Set(administrator, password, auth.Administrator); err != nil {
+		return usagef("%s: %w", adminPasswordVariable, err)
+	}
+	return nil
+}
+
+// madeAccount makes the administrator's account with a password of its own, if there is no account yet, and returns the
+// password. It is called when nothing can fail any more before the password is shown.
+func madeAccount(accounts *auth.Accounts) (string, error) {
+	if !accounts.Empty() {
+		return "", nil
+	}
+	return accounts.Generate(administrator, auth.Administrator)
+}
+
+func announce(t *terminal, r ready, password string) error {
+	first := struct {
+		ready
+		User     string `json:"user,omitempty"`
+		Password string `json:"password,omitempty"`
+	}{ready: r, Password: password}
+	if password != "" {
+		first.User = administrator
+	}
+	return t.print(first, func(w io.Writer) {
+		row := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(w, "%s:\t%s\n", name, value)
+			}
+		}
+		row("WS-Management", r.WSMan)
+		row("over TLS", r.WSMans)
+		row("certificate (SHA-256)", r.Fingerprint)
+		row("product ID", grouped(r.ProductID))
+		row("clearinghouse", r.Clearinghouse)
+		if password != "" {
+			row("account", administrator)
+			row("password (shown this once)", password)
+		}
+	})
+}
+
+// writeReady writes the file as a whole: whoever waits for it finds it complete.
+func writeReady(path string, v any) error {
+	if path == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	part := path + ".part"
+	if err := os.WriteFile(part, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, path)
+}
+
+// removeReady removes the file: what it says holds no longer.
+func removeReady(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// stopping calls a function that ends serving, with a time limit of its own: the command's context has ended.
+func stopping(stop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return stop(ctx)
+}

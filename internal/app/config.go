@@ -1,0 +1,254 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"calkeeper/internal/licensing"
+)
+
+// maxConfig is the size of the largest configuration file that is read, in bytes.
+const maxConfig = 1 << 20
+
+// Settings are one layer of the configuration of a license server: the flags and the environment, the file, or the
+// defaults. What is nil was not given. A field's name in the file is its flag without the dashes; the environment variable
+// is the same in capitals, after CALKEEPER_. The command line reads the tags of kong.
+type Settings struct {
+	Dir                   *string  `toml:"dir" name:"dir" env:"CALKEEPER_DIR" placeholder:"DIR" help:"Where the license server keeps its database and keys. Default: /var/lib/calkeeper."`
+	Name                  *string  `toml:"name" name:"name" env:"CALKEEPER_NAME" placeholder:"NAME" help:"Host name or FQDN under which it registers. Default: this machine's."`
+	Aliases               []string `toml:"alias" name:"alias" env:"CALKEEPER_ALIAS" placeholder:"NAME" help:"Further name or address that others may know it by. Can be given again."`
+	ListenHTTP            *string  `toml:"listen-http" name:"listen-http" env:"CALKEEPER_LISTEN_HTTP" placeholder:"HOST:PORT" help:"WS-Management over HTTP; empty for none. Default: 127.0.0.1:5985."`
+	ListenHTTPS           *string  `toml:"listen-https" name:"listen-https" env:"CALKEEPER_LISTEN_HTTPS" placeholder:"HOST:PORT" help:"WS-Management over HTTPS; empty for none. Default: :5986."`
+	Certificate           *string  `toml:"certificate" name:"certificate" env:"CALKEEPER_CERTIFICATE" placeholder:"FILE" help:"PEM file for HTTPS. Default: one that signs itself."`
+	CertificateKey        *string  `toml:"certificate-key" name:"certificate-key" env:"CALKEEPER_CERTIFICATE_KEY" placeholder:"FILE" help:"PEM file of the certificate's private key."`
+	AllowUnencrypted      *bool    `toml:"allow-unencrypted" name:"allow-unencrypted" env:"CALKEEPER_ALLOW_UNENCRYPTED" help:"Take passwords over HTTP also from other machines."`
+	Authority             *string  `toml:"authority" name:"authority" env:"CALKEEPER_AUTHORITY" placeholder:"FILE" help:"The authority.json of the clearinghouse."`
+	EnrolmentKey          *string  `toml:"enrolment-key" name:"enrolment-key" env:"CALKEEPER_ENROLMENT_KEY" placeholder:"KEY" help:"Enrolment key of the organization. A file or the environment is better: others see flags."`
+	EnrolmentKeyFile      *string  `toml:"enrolment-key-file" name:"enrolment-key-file" env:"CALKEEPER_ENROLMENT_KEY_FILE" placeholder:"FILE" help:"File with the enrolment key."`
+	EmbeddedClearinghouse *bool    `toml:"embedded-clearinghouse" name:"embedded-clearinghouse" env:"CALKEEPER_EMBEDDED_CLEARINGHOUSE" help:"Run a clearinghouse in this process, in DIR/clearinghouse."`
+	ClearinghouseListen   *string  `toml:"clearinghouse-listen" name:"clearinghouse-listen" env:"CALKEEPER_CLEARINGHOUSE_LISTEN" placeholder:"HOST:PORT" help:"Where the embedded clearinghouse listens. Default: 127.0.0.1:8443."`
+	ReadyFile             *string  `toml:"ready-file" name:"ready-file" env:"CALKEEPER_READY_FILE" placeholder:"FILE" help:"Write the addresses to this file, as JSON, when ready."`
+	LogSettings           `kong:"-"`
+}
+
+// LogSettings are those of the log, which every command has.
+type LogSettings struct {
+	LogLevel  *string `toml:"log-level" name:"log-level" env:"CALKEEPER_LOG_LEVEL" placeholder:"LEVEL" help:"Log from debug, info, warn or error on. Default: info for servers, else warn."`
+	LogFormat *string `toml:"log-format" name:"log-format" env:"CALKEEPER_LOG_FORMAT" placeholder:"FORMAT" help:"Log as text or json. Default: text."`
+}
+
+// Config is what the layers of Settings come to.
+type Config struct {
+	Dir                   string
+	Name                  string
+	Aliases               []string
+	ListenHTTP            string
+	ListenHTTPS           string
+	Certificate           string
+	CertificateKey        string
+	AllowUnencrypted      bool
+	Authority             string // file; empty: no clearinghouse, or the embedded one
+	EnrolmentKey          string
+	EmbeddedClearinghouse bool
+	ClearinghouseListen   string
+	ReadyFile             string
+	Log                   LogConfig
+}
+
+// LogConfig says what is logged, and how.
+type LogConfig struct {
+	Level slog.Level
+	JSON  bool
+}
+
+// DefaultSettings returns the lowest layer, for a machine with that host name.
+func DefaultSettings(hostname string) Settings {
+	return Settings{
+		Dir: new("/var/lib/calkeeper"), Name: &hostname, ListenHTTP: new("127.0.0.1:5985"), ListenHTTPS: new(":5986"),
+		ClearinghouseListen: new("127.0.0.1:8443"), LogSettings: LogSettings{LogLevel: new("info"), LogFormat: new("text")},
+	}
+}
+
+// LoadSettings reads a configuration file. Paths in it are relative to its directory. The error names file, line and key.
+func LoadSettings(path string) (Settings, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Settings{}, fmt.Errorf("the configuration file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Settings{}, fmt.Errorf("the configuration file: %w", err)
+	}
+	s, err := ParseSettings(text)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.ReadyFile} {
+		if p != nil && *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(path), *p)
+		}
+	}
+	return s, nil
+}
+
+// ParseSettings reads the text of a configuration file, in TOML 1.0. A key that there is not is an error, as it would be a
+// setting that silently does not hold. Errors name the line and never repeat a value.
+func ParseSettings(text []byte) (Settings, error) {
+	if len(text) > maxConfig {
+		return Settings{}, fmt.Errorf("a configuration has at most %d bytes", maxConfig)
+	}
+	var s Settings
+	meta, err := toml.NewDecoder(bytes.NewReader(text)).Decode(&s)
+	if err != nil {
+		return Settings{}, explainTOML(err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		key := unknown[0]
+		return Settings{}, fmt.Errorf("line %d: there is no setting %q; `calkeeper serve --help` lists them", lineOfKey(text, key), key.String())
+	}
+	return s, nil
+}
+
+// explainTOML says what is wrong without the excerpt of the file that the parser would show: it may hold the enrolment key.
+func explainTOML(err error) error {
+	var parse toml.ParseError
+	if !errors.As(err, &parse) {
+		return errors.New(strings.TrimPrefix(err.Error(), "toml: ")) // a wrong type: it names line, key and types
+	}
+	if parse.LastKey != "" {
+		return fmt.Errorf("line %d: what follows %q is not a value that it can have; text goes in quotes", parse.Position.Line, parse.LastKey)
+	}
+	return fmt.Errorf("line %d: this is not TOML; a setting looks like this: listen-https = \":5986\"", parse.Position.Line)
+}
+
+// lineOfKey returns the first line that sets a key, or opens the table, of that name; 1 if none does. The parser tells keys
+// without their lines.
+func lineOfKey(text []byte, key toml.Key) int {
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		before, _, _ := strings.Cut(line, "=")
+		if before = strings.TrimSpace(before); before != "" && !strings.HasPrefix(before, "#") && strings.Contains(before, key[len(key)-1]) {
+			return n
+		}
+	}
+	return 1
+}
+
+// Resolve returns what holds: for each setting, what the first layer says that says anything.
+func Resolve(layers ...Settings) (Config, error) {
+	s, err := merge(layers)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{
+		Dir: text(s.Dir), Name: text(s.Name), Aliases: s.Aliases, ListenHTTP: text(s.ListenHTTP), ListenHTTPS: text(s.ListenHTTPS),
+		Certificate: text(s.Certificate), CertificateKey: text(s.CertificateKey),
+		AllowUnencrypted: s.AllowUnencrypted != nil && *s.AllowUnencrypted, Authority: text(s.Authority), EnrolmentKey: text(s.EnrolmentKey),
+		EmbeddedClearinghouse: s.EmbeddedClearinghouse != nil && *s.EmbeddedClearinghouse,
+		ClearinghouseListen:   text(s.ClearinghouseListen), ReadyFile: text(s.ReadyFile),
+	}
+	if c.Log, err = s.LogSettings.Resolve(slog.LevelInfo); err != nil {
+		return c, err
+	}
+	if file := text(s.EnrolmentKeyFile); file != "" {
+		key, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("enrolment-key-file: %w", err)
+		}
+		c.EnrolmentKey = strings.TrimSpace(string(key))
+	}
+	return c, c.check()
+}
+
+// merge returns the settings of the first layer that has each. The enrolment key and its file are one setting.
+func merge(layers []Settings) (Settings, error) {
+	var merged Settings
+	for _, layer := range layers {
+		if text(layer.EnrolmentKey) != "" && text(layer.EnrolmentKeyFile) != "" {
+			return merged, errors.New("enrolment-key and enrolment-key-file exclude each other: give one of them")
+		}
+		if merged.EnrolmentKey != nil || merged.EnrolmentKeyFile != nil {
+			layer.EnrolmentKey, layer.EnrolmentKeyFile = nil, nil
+		}
+		fill(reflect.ValueOf(&merged).Elem(), reflect.ValueOf(layer))
+	}
+	return merged, nil
+}
+
+func fill(to, from reflect.Value) {
+	for i := range to.NumField() {
+		switch f := to.Field(i); {
+		case f.Kind() == reflect.Struct:
+			fill(f, from.Field(i))
+		case f.IsNil():
+			f.Set(from.Field(i))
+		}
+	}
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// check finds what cannot work before anything is opened.
+func (c *Config) check() error {
+	for _, name := range append([]string{c.Name}, c.Aliases...) {
+		if _, err := licensing.ParseServerName(name); err != nil {
+			return fmt.Errorf("name or alias %q: %s", name, strings.Replace(licensing.Message(err), "source license server", "license server", 1))
+		}
+	}
+	switch {
+	case c.Dir == "":
+		return errors.New("dir is empty: give the directory in which the license server keeps its database and keys")
+	case c.ListenHTTP == "" && c.ListenHTTPS == "":
+		return errors.New("listen-http and listen-https are both empty: nobody could reach this license server")
+	case (c.Certificate == "") != (c.CertificateKey == ""):
+		return errors.New("certificate and certificate-key go together: give both or none")
+	case c.EmbeddedClearinghouse && c.Authority != "":
+		return errors.New("embedded-clearinghouse and authority exclude each other: a license server has one clearinghouse")
+	case c.EmbeddedClearinghouse && c.EnrolmentKey != "":
+		return errors.New("embedded-clearinghouse needs no enrolment key: it makes its own")
+	}
+	return nil
+}
+
+// Resolve returns what the settings come to, with that level if they have none.
+func (s LogSettings) Resolve(level slog.Level) (LogConfig, error) {
+	c := LogConfig{Level: level}
+	if s.LogLevel != nil {
+		if err := c.Level.UnmarshalText([]byte(*s.LogLevel)); err != nil {
+			return c, fmt.Errorf("log-level %q: debug, info, warn and error are right", *s.LogLevel)
+		}
+	}
+	switch format := text(s.LogFormat); format {
+	case "", "text":
+	case "json":
+		c.JSON = true
+	default:
+		return c, fmt.Errorf("log-format %q: text and json are right", format)
+	}
+	return c, nil
+}
+
+// Logger returns a logger that writes to w.
+func (c LogConfig) Logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level}
+	if c.JSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
