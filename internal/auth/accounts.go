@@ -72,8 +72,19 @@ func (a *Accounts) Empty() bool {
 	return len(a.accounts) == 0
 }
 
+// Generate adds an account with a random password of at least 128 bits, or gives it a new one, and returns the password. Such
+// a password needs no slow hash: nobody can try so many.
+func (a *Accounts) Generate(user string, role Role) (password string, err error) {
+	password = rand.Text()
+	return password, a.set(user, password, role, 1)
+}
+
 // Set adds an account, or changes its password and role, and writes the file.
 func (a *Accounts) Set(user, password string, role Role) error {
+	return a.set(user, password, role, iterations)
+}
+
+func (a *Accounts) set(user, password string, role Role, iterations int) error {
 	switch {
 	case user == "" || strings.ContainsAny(user, ":\\\r\n"):
 		return errors.New("a user name is not empty and has neither a colon (RFC 7617) nor a backslash, before which a domain stands")

@@ -129,6 +129,37 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// TestGenerate makes passwords that are strong enough for a quick hash, and replaces them.
+func TestGenerate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	a := load(t, path)
+	seen := map[string]bool{}
+	var previous string
+	for range 3 {
+		password, err := a.Generate("Administrator", auth.Administrator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 26 characters of 32 letters and digits are 130 bits.
+		if len(password) < 26 || strings.Trim(password, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" || seen[password] {
+			t.Errorf("%d characters, made before: %v", len(password), seen[password])
+		}
+		seen[password] = true
+		if text, err := os.ReadFile(path); err != nil || bytes.Contains(text, []byte(password)) {
+			t.Errorf("the file holds the password (%v)", err)
+		}
+		for _, a := range []*auth.Accounts{a, load(t, path)} {
+			checkAccepted(t, a, "administrator", password, auth.Identity{User: "Administrator", Role: auth.Administrator})
+			checkRefused(t, a, "Administrator", strings.ToLower(password))
+			checkRefused(t, a, "Administrator", previous)
+		}
+		previous = password
+	}
+	if _, err := a.Generate(`FARM\ada`, auth.Administrator); err == nil {
+		t.Error("a name with a backslash was accepted")
+	}
+}
+
 // TestSetHashes checks that equal passwords have different hashes, and that guessing one from the file is slow.
 func TestSetHashes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.json")

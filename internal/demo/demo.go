@@ -4,7 +4,6 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,7 +108,7 @@ func (d *demo) start(ctx context.Context) error {
 }
 
 func (d *demo) startMember(ctx context.Context, role, listen string) (*member, error) {
-	m := &member{name: role + ".farm.example", password: rand.Text(), dir: filepath.Join(d.Dir, role)}
+	m := &member{name: role + ".farm.example", dir: filepath.Join(d.Dir, role)}
 	var err error
 	m.LicenseServer, err = app.OpenLicenseServer(ctx, app.LicenseServerOptions{
 		Dir: m.dir, Name: m.name, Names: []string{"127.0.0.1"}, ListenHTTP: listen, ListenHTTPS: "127.0.0.1:0",
@@ -118,7 +117,7 @@ func (d *demo) startMember(ctx context.Context, role, listen string) (*member, e
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Accounts.Set(administrator, m.password, auth.Administrator); err != nil {
+	if m.password, err = m.Accounts.Generate(administrator, auth.Administrator); err != nil {
 		return m, err
 	}
 	if err := m.Start(); err != nil {
