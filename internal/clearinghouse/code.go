@@ -59,7 +59,8 @@ func (d *decision) settledBefore() (Grant, error) {
 		return Grant{}, err
 	}
 	grant.Key, grant.Kind = d.op.Key, d.op.Kind
-	return grant, nil
+	_, err = d.acknowledge() // its key pack is installed
+	return grant, err
 }
 
 // checkSourceName refuses a name that contradicts the source of an import code.
@@ -98,13 +99,27 @@ func (d *decision) openCode(target string) (Code, error) {
 	if err != nil {
 		return Code{}, err
 	}
-	if code.Target != d.server.ID || code.Import != isImport {
-		return Code{}, licensing.Faultf(licensing.Internal, "code %d is right, but its record is another's", code.Serial)
+	same, err := d.issuedAs(code, opened)
+	if err != nil {
+		return Code{}, err
+	}
+	if !same || code.Target != d.server.ID || code.Import != isImport {
+		return Code{}, licensing.Faultf(licensing.Invalid, "the license key pack ID is not what was given out under its serial %d", code.Serial)
 	}
 	if code.State == CodeCanceled {
 		return Code{}, licensing.Faultf(licensing.NotFound, "the code was canceled by the clearinghouse's operator")
 	}
 	return code, nil
+}
+
+// issuedAs tells whether a code says what its record does. The owner of a license server could make one that says more.
+func (d *decision) issuedAs(code Code, opened keycode.Code) (bool, error) {
+	e, err := d.Entitlement(code.Entitlement)
+	if err != nil {
+		return false, err
+	}
+	return opened.Quantity == code.Count && opened.ProductType == uint8(code.ProductType) &&
+		opened.ProductVersion == uint8(e.ProductVersion) && opened.Expires().Equal(e.Expires), nil
 }
 
 // openImportCode opens an import code of which the source was not told, as when a key pack is reinstalled: it is one of the

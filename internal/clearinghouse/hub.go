@@ -85,6 +85,8 @@ func (h *hub) reachable(server uint32) bool {
 func (h *hub) awaitAck(ctx context.Context, server uint32, seq uint64, wait time.Duration) {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
+	gone := time.NewTicker(pollGap) // a source that dies tells nobody
+	defer gone.Stop()
 	for h.reachable(server) {
 		h.mu.Lock()
 		p := h.peer(server)
@@ -95,6 +97,7 @@ func (h *hub) awaitAck(ctx context.Context, server uint32, seq uint64, wait time
 		}
 		select {
 		case <-changed:
+		case <-gone.C:
 		case <-timeout.C:
 			return
 		case <-ctx.Done():

@@ -11,7 +11,7 @@ import (
 	"calkeeper/internal/store"
 )
 
-// perform takes an operation through the transfer protocol and returns the ID of the key pack it installed. Open operations
+// perform takes an operation through the transfer protocol and returns the ID of the key pack it installed. Older operations
 // are settled first. If this very operation is among them, because its answer was lost, it is not asked a second time.
 // The caller has the turn.
 func (s *Service) perform(ctx context.Context, actor string, op clearinghouse.Operation, keyPackID uint32) (uint32, error) {
@@ -19,11 +19,15 @@ func (s *Service) perform(ctx context.Context, actor string, op clearinghouse.Op
 	if err != nil {
 		return 0, err
 	}
+	until := ""
+	if same != nil {
+		until = same.Key
+	}
+	if err := s.settle(ctx, until); err != nil {
+		return 0, err
+	}
 	if same != nil {
 		return s.resume(ctx, *same, askedBefore)
-	}
-	if err := s.settle(ctx); err != nil {
-		return 0, err
 	}
 	if op.Key, err = s.newKey(); err != nil {
 		return 0, err
@@ -127,7 +131,7 @@ func (s *Service) resume(ctx context.Context, o store.Operation, a asking) (uint
 		return 0, licensing.Faultf(licensing.Internal, "the grant answers operation %s %s, not %s %s", grant.Kind, grant.Key, op.Kind, op.Key)
 	}
 	// The ledger has posted these releases before the grant: they are applied in its order.
-	if err := s.catchUp(ctx, grant.NoticeSeq); err != nil {
+	if err := s.catchUp(ctx, grant.NoticeSeq, op.Key); err != nil {
 		return 0, err
 	}
 	var id uint32
@@ -196,29 +200,26 @@ func (s *Service) undo(tx store.Tx, o store.Operation, op clearinghouse.Operatio
 	return put(tx, pack)
 }
 
-// settle asks for all open operations, oldest first. It stops at the first that stays open, and returns why; one that is
-// refused is closed, and the next is asked for. The caller has the turn.
-func (s *Service) settle(ctx context.Context) error {
-	var operations []store.Operation
-	err := s.store.View(ctx, func(r store.Reader) (err error) {
-		operations, err = r.Operations()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, o := range operations {
-		if o, err = s.completeReturn(ctx, o); err != nil {
+// settle asks for all open operations, oldest first: the order matters, because forgo counts on it. It stops before the one
+// with the key until, which may be empty, and at the first that stays open, and returns why; one that is refused is closed,
+// and the next is asked for. The caller has the turn.
+func (s *Service) settle(ctx context.Context, until string) error {
+	for {
+		o, err := s.findOpen(ctx, func(clearinghouse.Operation) bool { return true })
+		if err != nil || o == nil || o.Key == until {
 			return err
 		}
-		if _, err := s.resume(ctx, o, askedBefore); err != nil {
+		complete, err := s.completeReturn(ctx, *o)
+		if err != nil {
+			return err
+		}
+		if _, err := s.resume(ctx, complete, askedBefore); err != nil {
 			if s.isOpen(ctx, o.Key) {
 				return err
 			}
 			s.Logger.Warn("the clearinghouse refused an operation", "kind", o.Kind, "operation", o.Key, "reason", licensing.Message(err))
 		}
 	}
-	return nil
 }
 
 func (s *Service) isOpen(ctx context.Context, key string) bool {

@@ -185,7 +185,7 @@ func (s *Service) Convert(ctx context.Context, actor string, keyPackID, count ui
 		return 0, err
 	}
 	if pack.Entitlement == "" {
-		if err := s.settle(ctx); err != nil {
+		if err := s.settle(ctx, ""); err != nil {
 			return 0, err
 		}
 		if pack, err = s.installed(ctx, keyPackID); err != nil {

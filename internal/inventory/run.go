@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -87,7 +88,7 @@ func (s *Service) Settle(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	return s.settle(ctx)
+	return s.settle(ctx, "")
 }
 
 func (s *Service) pollOnce(ctx context.Context) error { return s.Poll(ctx, pollWait) }
@@ -104,12 +105,9 @@ func (s *Service) Poll(ctx context.Context, wait time.Duration) error {
 	}
 	for _, signed := range notices {
 		s.Step("source.notified")
-		err := s.applyNotice(ctx, signed, wholeOnly)
+		err := s.applyNotice(ctx, signed, wholeOnly, "")
 		if errors.Is(err, errUnsettled) {
-			// The CALs may be those of a grant that is not installed yet.
-			if err = s.Settle(ctx); err == nil {
-				err = s.applyNotice(ctx, signed, asFarAsThereAre)
-			}
+			err = s.settleAndApply(ctx, signed)
 		}
 		if err != nil {
 			return err
@@ -119,8 +117,22 @@ func (s *Service) Poll(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// catchUp applies the notices up to seq, as far as they are not yet. It settles nothing: that is what it is called from.
-func (s *Service) catchUp(ctx context.Context, seq uint64) error {
+// settleAndApply applies a notice whose CALs may be those of a grant that is not installed yet, after all such grants.
+func (s *Service) settleAndApply(ctx context.Context, signed clearinghouse.Signed) error {
+	release, err := s.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.settle(ctx, ""); err != nil {
+		return err
+	}
+	return s.applyNotice(ctx, signed, asFarAsThereAre, "")
+}
+
+// catchUp applies the notices up to seq, as far as they are not yet. It settles nothing: that is what it is called from, for
+// the operation with the key asked.
+func (s *Service) catchUp(ctx context.Context, seq uint64, asked string) error {
 	for {
 		var applied uint64
 		err := s.store.View(ctx, func(r store.Reader) error {
@@ -139,7 +151,7 @@ func (s *Service) catchUp(ctx context.Context, seq uint64) error {
 			return licensing.Faultf(licensing.Internal, "the clearinghouse has no notice after %d, but its grant names %d", applied, seq)
 		}
 		for _, signed := range notices[:min(uint64(len(notices)), seq-applied)] {
-			if err := s.applyNotice(ctx, signed, asFarAsThereAre); err != nil {
+			if err := s.applyNotice(ctx, signed, asFarAsThereAre, asked); err != nil {
 				return err
 			}
 		}
@@ -157,16 +169,18 @@ const (
 // errUnsettled means that a notice releases more CALs than there are, while operations are open that may install some.
 var errUnsettled = errors.New("operations must be settled before this notice")
 
-func (s *Service) applyNotice(ctx context.Context, signed clearinghouse.Signed, t taking) error {
+// applyNotice applies one notice. As far as there are is right only in the turn, when all grants that the ledger has posted
+// before it are installed; the key of the operation that is being asked for is given then.
+func (s *Service) applyNotice(ctx context.Context, signed clearinghouse.Signed, t taking, asked string) error {
 	var n clearinghouse.Notice
 	if err := signed.Verify(s.clearinghouse.SigningKey(), clearinghouse.PurposeNotice, &n); err != nil {
 		return err
 	}
-	return s.store.Update(ctx, func(tx store.Tx) error { return s.release(tx, n, signed, t) })
+	return s.store.Update(ctx, func(tx store.Tx) error { return s.release(tx, n, signed, t, asked) })
 }
 
 // release applies one notice: CALs of this license server are another's now.
-func (s *Service) release(tx store.Tx, n clearinghouse.Notice, signed clearinghouse.Signed, t taking) error {
+func (s *Service) release(tx store.Tx, n clearinghouse.Notice, signed clearinghouse.Signed, t taking, asked string) error {
 	server, err := tx.Server()
 	if err != nil {
 		return err
@@ -181,17 +195,21 @@ func (s *Service) release(tx store.Tx, n clearinghouse.Notice, signed clearingho
 	if err := tx.PutServer(server); err != nil {
 		return err
 	}
-	shrunk, short, err := s.shrink(tx, account{n.Entitlement, n.ProductType}, n.Count, 0, "release", "transfer "+n.Transfer)
+	a := account{n.Entitlement, n.ProductType}
+	shrunk, short, err := s.shrink(tx, a, n.Count, 0, "release", "transfer "+n.Transfer)
 	if err != nil {
 		return err
 	}
-	if short > 0 && t == wholeOnly {
+	if short > 0 {
 		operations, err := tx.Operations()
 		if err != nil {
 			return err
 		}
-		if len(operations) > 0 {
+		if len(operations) > 0 && t == wholeOnly {
 			return errUnsettled
+		}
+		if err := s.forgo(tx, operations, a, short, asked); err != nil {
+			return err
 		}
 	}
 	for _, id := range shrunk {
@@ -200,4 +218,34 @@ func (s *Service) release(tx store.Tx, n clearinghouse.Notice, signed clearingho
 		}
 	}
 	return s.audit(tx, "clearinghouse", "notice", 0, 0, "notice %d: release %d CALs", n.Seq, n.Count)
+}
+
+// forgo cuts count CALs off the returns of an account that are still to be posted: when they were removed here, they were
+// another's already. The clearinghouse knows none of these operations yet but the one with the key asked.
+func (s *Service) forgo(tx store.Tx, operations []store.Operation, a account, count uint32, asked string) error {
+	for _, o := range operations {
+		var op clearinghouse.Operation
+		if err := json.Unmarshal(o.Request, &op); err != nil {
+			return err
+		}
+		of := account{op.Entitlement, op.ProductType}
+		if count == 0 || o.Key == asked || op.Kind != clearinghouse.Return || of != a {
+			continue
+		}
+		n := min(count, op.Count)
+		count, op.Count = count-n, op.Count-n
+		if err := tx.DeleteOperation(o.Key); err != nil {
+			return err
+		}
+		if err := s.audit(tx, "clearinghouse", "forgo return", o.KeyPackID, 0, "operation %s: %d CALs were imported from here before", o.Key, n); err != nil {
+			return err
+		}
+		if op.Count == 0 {
+			continue
+		}
+		if err := s.tell(tx, op, o.KeyPackID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
