@@ -83,16 +83,15 @@ func ParseServerName(name string) (string, error) {
 	if name == "" {
 		return wrong("is empty")
 	}
-	if len(name) > 254 {
+	if len(strings.TrimSuffix(name, ".")) > 253 {
 		return wrong("is longer than 253 characters")
 	}
 	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")); err == nil {
 		return a.Unmap().WithZone("").String(), nil
 	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	labels := strings.Split(name, ".")
+	name = strings.TrimSuffix(name, ".")
 	numeric := true
-	for _, label := range labels {
+	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return wrong("has an empty, too long or hyphen-ended label")
 		}
@@ -107,5 +106,5 @@ func ParseServerName(name string) (string, error) {
 	if numeric {
 		return wrong("is a number, not a name")
 	}
-	return name, nil
+	return strings.ToLower(name), nil
 }

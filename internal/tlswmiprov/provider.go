@@ -76,9 +76,10 @@ func (p *Provider) returnValue(ctx context.Context, method string, err error) ui
 	if err == nil {
 		return uint32(cim.StatusOK)
 	}
-	status := returnValues[licensing.KindOf(err)]
+	kind := licensing.KindOf(err)
+	status := returnValues[kind]
 	level := slog.LevelInfo
-	if status == cim.StatusFailed {
+	if kind == licensing.Internal {
 		level = slog.LevelError
 	}
 	p.Logger.Log(ctx, level, "method failed", "method", method, "user", auth.FromContext(ctx).User, "returnValue", status.String(), "reason", err.Error())
