@@ -16,6 +16,7 @@ type codeCmd struct {
 	Import     codeImportCmd     `cmd:"" help:"Make a code that moves CALs from another license server."`
 	Activate   codeActivateCmd   `cmd:"" help:"Make a license server ID."`
 	Deactivate codeDeactivateCmd `cmd:"" help:"Make the confirmation code that deactivates a license server."`
+	Cancel     codeCancelCmd     `cmd:"" help:"Take back a code that was not used."`
 	List       codeListCmd       `cmd:"" help:"List the codes that were given out."`
 }
 
@@ -144,6 +145,28 @@ func (c *codeDeactivateCmd) Run(ctx context.Context, t *terminal, log *slog.Logg
 	}{code}, func(w io.Writer) { fmt.Fprintf(w, "confirmation code:\t%s\n", grouped(code)) })
 }
 
+type codeCancelCmd struct {
+	operator
+	Serial uint32 `arg:"" help:"Of the code; see calkeeper clearinghouse code list."`
+}
+
+// Help is shown by --help.
+func (codeCancelCmd) Help() string {
+	return `The CALs that were kept for the code go back to the pool. A license server that used it without network, and tells so later, has a flagged key pack.
+
+Example:
+  calkeeper clearinghouse code cancel 17`
+}
+
+// Run takes the code back.
+func (c *codeCancelCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) error {
+	code, err := ask[clearinghouse.Code](ctx, c.operator, log, wire.CancelCode, wire.Serial{Serial: c.Serial})
+	if err != nil {
+		return err
+	}
+	return t.print(jsonOf(code), func(w io.Writer) { fmt.Fprintf(w, "code %d of %d CALs:\t%s\n", code.Serial, code.Count, code.State) })
+}
+
 type codeListCmd struct{ operator }
 
 // Help is shown by --help.
@@ -162,6 +185,14 @@ type codeJSON struct {
 	Issued      time.Time `json:"issued"`
 }
 
+func jsonOf(k clearinghouse.Code) codeJSON {
+	kind := "install"
+	if k.Import {
+		kind = "import"
+	}
+	return codeJSON{k.Serial, kind, k.FirstGroup, k.Entitlement, uint32(k.ProductType), k.Count, k.Target, k.Source, string(k.State), k.Issued}
+}
+
 // Run lists the codes.
 func (c *codeListCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) error {
 	codes, err := ask[[]clearinghouse.Code](ctx, c.operator, log, wire.Codes, struct{}{})
@@ -170,11 +201,7 @@ func (c *codeListCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) er
 	}
 	list := []codeJSON{}
 	for _, k := range codes {
-		kind := "install"
-		if k.Import {
-			kind = "import"
-		}
-		list = append(list, codeJSON{k.Serial, kind, k.FirstGroup, k.Entitlement, uint32(k.ProductType), k.Count, k.Target, k.Source, string(k.State), k.Issued})
+		list = append(list, jsonOf(k))
 	}
 	return t.print(list, func(w io.Writer) {
 		fmt.Fprintln(w, "SERIAL\tKIND\tCODE\tENTITLEMENT\tTYPE\tCOUNT\tTARGET\tSOURCE\tSTATE\tISSUED")
