@@ -23,7 +23,7 @@ func (accountCmd) Help() string {
 
 type accountSetCmd struct {
 	User         string `arg:"" help:"Name of the account, compared without case."`
-	Role         string `enum:"Administrator,Auditor" default:"Administrator" help:"Administrator does everything, Auditor reads what no role protects (${enum})."`
+	Role         string `enum:",Administrator,Auditor" default:"" placeholder:"ROLE" help:"Administrator does everything, Auditor reads what no role protects. An account that exists keeps its role without it."`
 	Dir          string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
 	PasswordFile string `placeholder:"FILE" help:"Take the password from the first line of this file."`
 }
@@ -45,15 +45,21 @@ func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	role, known := accounts.Role(c.User)
+	if c.Role != "" {
+		role = auth.Role(c.Role)
+	} else if !known {
+		return usagef("%s is a new account: give it a --role, Administrator or Auditor", c.User)
+	}
 	password, err := t.secret(ctx, c.PasswordFile, passwordVariable, "New password of "+c.User, true)
 	if err != nil {
 		return err
 	}
-	if err := accounts.Set(c.User, password, auth.Role(c.Role)); err != nil {
+	if err := accounts.Set(c.User, password, role); err != nil {
 		return usageError{err}
 	}
-	return t.print(accountJSON{c.User, c.Role}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s is %s; a license server that is running takes it at its next start.\n", c.User, strings.ToLower(c.Role))
+	return t.print(accountJSON{c.User, string(role)}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is %s; a license server that is running takes it at its next start.\n", c.User, strings.ToLower(string(role)))
 	})
 }
 
@@ -77,12 +83,12 @@ func (c *accountListCmd) Run(t *terminal) error {
 	if !app.HasLicenseServer(c.Dir) {
 		return usagef("no license server has run in %s: give its directory with --dir", c.Dir)
 	}
-	accounts, err := app.ListAccounts(c.Dir)
+	accounts, err := app.LoadAccounts(c.Dir)
 	if err != nil {
 		return err
 	}
 	list := []accountJSON{}
-	for _, a := range accounts {
+	for _, a := range accounts.List() {
 		list = append(list, accountJSON{a.User, string(a.Role)})
 	}
 	return t.print(list, func(w io.Writer) {

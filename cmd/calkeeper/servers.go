@@ -90,7 +90,7 @@ func serverTable(w io.Writer, list []serverJSON) {
 	}
 	for _, s := range list {
 		if s.State == string(clearinghouse.ServerWaiting) {
-			fmt.Fprintf(w, "\n%s waits for approval:\n  calkeeper clearinghouse servers approve %s\n", s.Name, s.ProductID)
+			fmt.Fprintf(w, "\n%s waits for approval:\n  calkeeper clearinghouse servers approve %s\n", s.Name, grouped(s.ProductID))
 		}
 	}
 }

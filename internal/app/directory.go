@@ -76,20 +76,3 @@ func StartEmbeddedClearinghouse(ctx context.Context, dir, listen, organization s
 	}
 	return c, strings.TrimSpace(string(text)), nil
 }
-
-// ListAccounts returns users and roles of the license server in a directory, and nothing of their passwords.
-func ListAccounts(dir string) ([]auth.Account, error) {
-	path := filepath.Join(dir, accountsFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var all, listed []auth.Account
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, a := range all {
-		listed = append(listed, auth.Account{User: a.User, Role: a.Role})
-	}
-	return listed, nil
-}

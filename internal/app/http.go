@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -73,4 +74,39 @@ func hostOf(address string) string {
 		return ""
 	}
 	return u.Host
+}
+
+// maxAddresses bounds how many addresses of a machine with many interfaces are registered.
+const maxAddresses = 32
+
+// addresses returns the IP addresses under which others may know a server that listens there: those that it listens on, or, if
+// that is all of them, those of the machine that are neither loopback nor link-local.
+func addresses(listen ...string) []string {
+	var list []string
+	for _, hostPort := range listen {
+		host, _, err := net.SplitHostPort(hostPort)
+		if err != nil {
+			continue
+		}
+		ip := net.ParseIP(host)
+		if ip != nil && !ip.IsUnspecified() {
+			list = append(list, ip.String())
+			continue
+		}
+		if host != "" && ip == nil {
+			continue // a name: the server has one
+		}
+		interfaces, err := net.InterfaceAddrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range interfaces {
+			if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+				list = append(list, n.IP.String())
+			}
+		}
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return list[:min(len(list), maxAddresses)]
 }

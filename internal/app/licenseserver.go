@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,7 +113,7 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 		}
 	}
 	l.Activation, err = activation.New(ctx, l.store, house, activation.Options{
-		ProductID: l.ProductID, Name: o.Name, Names: o.Names, EnrolmentKey: o.EnrolmentKey, Now: time.Now,
+		ProductID: l.ProductID, Name: o.Name, Names: append(slices.Clone(o.Names), addresses(o.ListenHTTP, o.ListenHTTPS)...), EnrolmentKey: o.EnrolmentKey, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (l *LicenseServer) URL() string {
 	if l.http == nil {
 		return ""
 	}
-	return "http://" + l.http.address + "/wsman"
+	return "http://" + l.named(l.http.address) + "/wsman"
 }
 
 // SecureURL returns the address of WS-Management over HTTPS, empty if there is none.
@@ -190,7 +191,16 @@ func (l *LicenseServer) SecureURL() string {
 	if l.https == nil {
 		return ""
 	}
-	return "https://" + l.https.address + "/wsman"
+	return "https://" + l.named(l.https.address) + "/wsman"
+}
+
+// named returns a host:port that others can use: an address that stands for all of them becomes the server's name.
+func (l *LicenseServer) named(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return address
+	}
+	return net.JoinHostPort(l.options.Name, port)
 }
 
 // Stop ends serving, waits for what is under way, and closes the database.

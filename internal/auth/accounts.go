@@ -72,6 +72,23 @@ func (a *Accounts) Empty() bool {
 	return len(a.accounts) == 0
 }
 
+// List returns users and roles, and nothing of their passwords.
+func (a *Accounts) List() []Account {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []Account
+	for _, account := range a.accounts {
+		list = append(list, Account{User: account.User, Role: account.Role})
+	}
+	return list
+}
+
+// Role returns the role of an account, and whether there is one of that user.
+func (a *Accounts) Role(user string) (Role, bool) {
+	account, known := a.find(user)
+	return account.Role, known
+}
+
 // Generate adds an account with a random password of at least 128 bits, or gives it a new one, and returns the password. Such
 // a password needs no slow hash: nobody can try so many.
 func (a *Accounts) Generate(user string, role Role) (password string, err error) {

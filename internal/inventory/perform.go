@@ -142,6 +142,7 @@ func (s *Service) resume(ctx context.Context, o store.Operation, a asking) (uint
 	if err != nil {
 		return 0, err
 	}
+	s.Logger.Info("settled with the clearinghouse", "operation", string(op.Kind), "keyPack", id, "licenses", grant.Count)
 	s.Step("target.installed")
 	signal(s.kick)
 	return id, nil

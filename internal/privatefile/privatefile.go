@@ -8,7 +8,8 @@ import (
 )
 
 // Write replaces the file at path as a whole, or makes it, with mode 0600. It returns once that is durable: what is made with
-// a key must not outlive it.
+// a key must not outlive it. Written by root, the file belongs to whom it belonged, or to the owner of its directory: the
+// service that needs it may run as another user.
 func Write(path string, text []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*")
@@ -17,7 +18,7 @@ func Write(path string, text []byte) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, keepOwner(f, path, dir), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

@@ -55,6 +55,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Authority.URL = strings.TrimSuffix(o.Authority.URL, "/")
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Second
 	}
@@ -122,13 +123,15 @@ func (c *Client) Deactivate(ctx context.Context) error {
 // Perform asks for an operation; the answer is a signed Grant.
 func (c *Client) Perform(ctx context.Context, op clearinghouse.Operation) (clearinghouse.Signed, error) {
 	var signed clearinghouse.Signed
-	return signed, c.ask(ctx, wire.PerformPath, c.Timeout, op, &signed)
+	err := c.ask(ctx, wire.PerformPath, c.Timeout, op, &signed)
+	return signed, err
 }
 
 // Poll acknowledges the notices up to after and returns those behind it; it waits so long for the first.
 func (c *Client) Poll(ctx context.Context, after uint64, wait time.Duration) ([]clearinghouse.Signed, error) {
 	var notices []clearinghouse.Signed
-	return notices, c.ask(ctx, wire.PollPath, wait+c.Timeout, wire.Poll{After: after, WaitMilliseconds: wait.Milliseconds()}, &notices)
+	err := c.ask(ctx, wire.PollPath, wait+c.Timeout, wire.Poll{After: after, WaitMilliseconds: wait.Milliseconds()}, &notices)
+	return notices, err
 }
 
 func (c *Client) ask(ctx context.Context, path string, timeout time.Duration, request, answer any) error {
