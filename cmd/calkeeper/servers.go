@@ -31,6 +31,7 @@ type serverJSON struct {
 	ProductID       string        `json:"productId"`
 	LicenseServerID string        `json:"licenseServerId,omitempty"`
 	Reachable       bool          `json:"reachable"`
+	Ahead           bool          `json:"aheadOfLedger"` // the clearinghouse was restored from an older copy
 	LastContact     time.Time     `json:"lastContact,omitzero"`
 	Holdings        []holdingJSON `json:"holdings"`
 }
@@ -44,7 +45,7 @@ type holdingJSON struct {
 func serverOf(s clearinghouse.Server) serverJSON {
 	return serverJSON{
 		ID: s.ID, Name: s.Name, Names: s.Names, Organization: s.Organization, State: string(s.State), ProductID: s.ProductID,
-		LicenseServerID: s.LicenseServerID, LastContact: s.LastContact, Holdings: []holdingJSON{},
+		LicenseServerID: s.LicenseServerID, LastContact: s.LastContact, Ahead: s.Ahead(), Holdings: []holdingJSON{},
 	}
 }
 
@@ -82,7 +83,10 @@ func serverTable(w io.Writer, list []serverJSON) {
 			held += h.Count
 		}
 		reachable := "no"
-		if s.Reachable {
+		switch {
+		case s.Ahead:
+			reachable = "ahead of the ledger"
+		case s.Reachable:
 			reachable = "yes"
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", s.ID, s.Name, or(s.Organization, "-"), s.State, reachable, at(s.LastContact), held,

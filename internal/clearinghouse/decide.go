@@ -191,6 +191,9 @@ func (s *Server) mustAnswerTo(name string) error {
 
 // release queues the notice that tells the source to give up CALs, and records the transfer.
 func (d *decision) release(source Server, e Entitlement, t licensing.ProductType, count uint32) error {
+	if source.Ahead() {
+		return licensing.Faultf(licensing.Limited, "the ledger is older than what license server %s has done: restore a newer copy of it", source.Name)
+	}
 	now := d.service.now().UTC()
 	source.NoticeSeq++
 	signed, err := Sign(d.service.keys.Signing, PurposeNotice, Notice{

@@ -38,9 +38,12 @@ type Server struct {
 	Contact         licensing.Contact
 	State           ServerState
 	NoticeSeq       uint64 // of the newest notice queued for it
-	AckedSeq        uint64 // of the newest notice it has applied
+	AckedSeq        uint64 // of the newest notice it has applied; see Ahead
 	LastContact     time.Time
 }
+
+// Ahead tells whether the license server has applied notices that the ledger does not have.
+func (s *Server) Ahead() bool { return s.AckedSeq > s.NoticeSeq }
 
 // Entitlement is what a customer bought under one number and product version.
 type Entitlement struct {

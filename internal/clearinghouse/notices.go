@@ -2,6 +2,7 @@ package clearinghouse
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"calkeeper/internal/licensing"
@@ -51,6 +52,26 @@ func (s *Service) Poll(ctx context.Context, productID string, after uint64, wait
 	}
 }
 
+// ahead records that a license server has applied notices that the ledger does not have: it was restored from an older copy.
+// Numbers of notices would be used again, and their releases taken for done; so nothing is imported from there any more.
+func (s *Service) ahead(ctx context.Context, server Server, acked uint64) error {
+	err := licensing.Faultf(licensing.Invalid, "notice %d was acknowledged, but %d is the newest: the ledger is older than what license server %s has done",
+		acked, server.NoticeSeq, server.Name)
+	s.log.Error("the ledger was restored from an older copy", "server", server.Name, "applied", acked, "newest", server.NoticeSeq)
+	if server.AckedSeq == acked {
+		return err
+	}
+	updateErr := s.store.Update(ctx, func(tx Tx) error {
+		now, err := tx.Server(server.ID)
+		if err != nil {
+			return err
+		}
+		now.AckedSeq = acked
+		return tx.UpdateServer(now)
+	})
+	return errors.Join(err, updateErr)
+}
+
 // contact records that the license server is there and what it has applied.
 func (s *Service) contact(ctx context.Context, productID string, acked uint64) (Server, error) {
 	var server Server
@@ -62,7 +83,7 @@ func (s *Service) contact(ctx context.Context, productID string, acked uint64) (
 		return server, err
 	}
 	if acked > server.NoticeSeq {
-		return server, licensing.Faultf(licensing.Invalid, "notice %d was acknowledged, but %d is the newest", acked, server.NoticeSeq)
+		return server, s.ahead(ctx, server, acked)
 	}
 	if acked <= server.AckedSeq && s.now().Sub(server.LastContact) < lastContactInterval {
 		return server, nil
