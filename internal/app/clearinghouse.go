@@ -119,10 +119,11 @@ func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range []string{name, host} {
-		if err := certificate.Leaf.VerifyHostname(n); err != nil {
-			return nil, fmt.Errorf("the certificate in %s is for other names: delete tls.crt and tls.key there, and a new one is made: %w", o.Dir, err)
-		}
+	if err := certificate.Leaf.VerifyHostname(name); err != nil {
+		return nil, fmt.Errorf("the certificate in %s is not for %s: change --url, or delete tls.crt and tls.key there, and a new one is made: %w", o.Dir, name, err)
+	}
+	if certificate.Leaf.VerifyHostname(host) != nil {
+		host = name // a certificate from elsewhere: the command line calls the public name as well
 	}
 	listener, err := tls.Listen("tcp", o.Listen, tlsConfig(certificate))
 	if err != nil {

@@ -133,6 +133,7 @@ func (l *LicenseServer) Start() (err error) {
 		Namespaces:    []*cim.Namespace{namespace},
 		Authenticator: &auth.Basic{Accounts: l.Accounts, Realm: "WSMAN", AllowUnencrypted: l.options.AllowUnencrypted},
 		Product:       wsman.Product{Vendor: "calkeeper", Version: Version},
+		ServerName:    l.options.Name,
 		Logger:        l.options.Logger,
 		Now:           time.Now,
 	})

@@ -26,4 +26,12 @@ func TestLedgerRestoredFromAnOlderCopy(t *testing.T) {
 	o.wantBalance(s, licensing.PerDevice, a, "", 10)
 	o.wantBalance(s, licensing.PerDevice, b, "", 0)
 	o.wantBalance(s, licensing.PerDevice, nil, clearinghouse.Pool, 10)
+
+	// With a new database it has applied nothing, and is ahead no more.
+	notices := o.poll(a, 0)
+	if v := o.registered(a); len(notices) != 0 || v.Ahead() {
+		t.Fatalf("it starts again with %d notices, at %d of %d", len(notices), v.AckedSeq, v.NoticeSeq)
+	}
+	o.do(b, o.importOf(s, 1, a))
+	o.wantBalance(s, licensing.PerDevice, b, "", 1)
 }

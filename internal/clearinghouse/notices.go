@@ -57,7 +57,7 @@ func (s *Service) Poll(ctx context.Context, productID string, after uint64, wait
 func (s *Service) ahead(ctx context.Context, server Server, acked uint64) error {
 	err := licensing.Faultf(licensing.Invalid, "notice %d was acknowledged, but %d is the newest: the ledger is older than what license server %s has done",
 		acked, server.NoticeSeq, server.Name)
-	s.log.Error("the ledger was restored from an older copy", "server", server.Name, "applied", acked, "newest", server.NoticeSeq)
+	s.log.Warn("a license server is ahead of the ledger: was it restored from an older copy?", "server", server.Name, "applied", acked, "newest", server.NoticeSeq)
 	if server.AckedSeq == acked {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s *Service) contact(ctx context.Context, productID string, acked uint64) (
 	if acked > server.NoticeSeq {
 		return server, s.ahead(ctx, server, acked)
 	}
-	if acked <= server.AckedSeq && s.now().Sub(server.LastContact) < lastContactInterval {
+	if acked <= server.AckedSeq && !server.Ahead() && s.now().Sub(server.LastContact) < lastContactInterval {
 		return server, nil
 	}
 	err = s.store.Update(ctx, func(tx Tx) error {
@@ -94,7 +94,7 @@ func (s *Service) contact(ctx context.Context, productID string, acked uint64) (
 			return err
 		}
 		server.LastContact = s.now()
-		if acked > server.AckedSeq {
+		if acked > server.AckedSeq || server.Ahead() { // ahead no more: its database is a new one
 			server.AckedSeq = acked
 			if err := tx.ReleaseTransfers(server.ID, acked, s.now()); err != nil {
 				return err

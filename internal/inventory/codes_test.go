@@ -178,6 +178,36 @@ func TestReactivationBeforeRedemption(t *testing.T) {
 	}
 }
 
+// TestRemovalBeforeRedemption: CALs of a code are removed before the clearinghouse has seen the code.
+func TestRemovalBeforeRedemption(t *testing.T) {
+	w, a, _, s := newPair(t)
+	part, whole := w.issued(s, a, nil), w.issued(s, a, nil)
+	a.online = false
+	w.must(a.remove(w.done(a.useCode(clearinghouse.Install, part)), 3))
+	w.must(a.remove(w.done(a.useCode(clearinghouse.Install, whole)), 10))
+	w.settleAll()
+	if pool := w.balance(s.Entitlement, licensing.PerDevice, clearinghouse.Pool); a.total() != 7 || pool != 93 {
+		t.Errorf("%d CALs are installed and %d in the pool; want 7 and 93", a.total(), pool)
+	}
+}
+
+// TestRemovalDuringAttempt: the clearinghouse posts a code whose answer is lost, CALs are removed that an import has taken, and
+// then the code is used without the clearinghouse. Its CALs must not pay for the removed ones.
+func TestRemovalDuringAttempt(t *testing.T) {
+	for after := 1; after < 9; after++ {
+		w, a, b, s := newPair(t)
+		pack := w.done(a.request(clearinghouse.Install, s, 0, 7, nil))
+		code := w.issued(s, a, nil)
+		w.done(b.request(clearinghouse.Import, s, 0, 7, a.sourceOf()))
+		w.plan = plan{meanAfter: after, meanwhile: func() { w.must(a.remove(pack, 2)) }, faults: []fault{replyLost, replyLost}}
+		w.done(a.useCode(clearinghouse.Install, code))
+		w.settleAll()
+		if n := a.total(); n != 10 {
+			t.Errorf("%d CALs are installed; want those 10 of the code", n)
+		}
+	}
+}
+
 // TestCanceledCode flags the key pack of a code that was canceled after its use.
 func TestCanceledCode(t *testing.T) {
 	w, a, _, s := newPair(t)

@@ -149,3 +149,23 @@ func TestRemovalOfExportedCALs(t *testing.T) {
 	}
 	w.settleAll()
 }
+
+// TestTwinWaitsItsTurn: a removal is committed between settling and the intent of an installation, whose answer is lost. When
+// the same is asked for again, the removal is asked for first.
+func TestTwinWaitsItsTurn(t *testing.T) {
+	for after := 1; after < 4; after++ {
+		w, a, b, s := newPair(t)
+		pack := w.done(a.request(clearinghouse.Install, s, 0, 7, nil))
+		w.done(b.request(clearinghouse.Import, s, 0, 7, a.sourceOf()))
+		w.plan = plan{meanAfter: after, meanwhile: func() { w.must(a.remove(pack, 2)) }, faults: []fault{replyLost, replyLost}}
+		_, err := a.request(clearinghouse.Install, s, 0, 3, nil)
+		w.wantKind(licensing.Unavailable, err)
+		_, err = a.request(clearinghouse.Install, s, 0, 3, nil)
+		w.wantKind(licensing.Unavailable, err)
+		w.done(a.request(clearinghouse.Install, s, 0, 3, nil))
+		w.settleAll()
+		if n := a.total(); n != 3 {
+			t.Errorf("%d CALs are installed; want 3", n)
+		}
+	}
+}

@@ -19,25 +19,25 @@ func (s *Service) perform(ctx context.Context, actor string, op clearinghouse.Op
 	if err != nil {
 		return 0, err
 	}
-	until := ""
 	if same != nil {
-		until = same.Key
-	}
-	if err := s.settle(ctx, until); err != nil {
-		return 0, err
-	}
-	if same != nil {
+		if err := s.settle(ctx, same.Key); err != nil {
+			return 0, err
+		}
 		return s.resume(ctx, *same, askedBefore)
 	}
 	if op.Key, err = s.newKey(); err != nil {
 		return 0, err
 	}
-	intent, err := s.open(ctx, actor, op, keyPackID)
+	intent, err := s.settleAndOpen(ctx, actor, op, keyPackID)
 	if err != nil {
 		return 0, err
 	}
 	s.Step("target.intent")
-	return s.resume(ctx, intent, firstAsked)
+	id, err := s.resume(ctx, intent, firstAsked)
+	if err != nil {
+		signal(s.kick) // Run goes on with it, if it stays open
+	}
+	return id, err
 }
 
 // openTwin returns the open operation that asks for the same, if there is one.
@@ -70,7 +70,22 @@ func (s *Service) findOpen(ctx context.Context, is func(clearinghouse.Operation)
 	return found, err
 }
 
-// open writes the intent. A conversion keeps its CALs from being removed meanwhile.
+// settleAndOpen writes the intent when no other operation is open: the order of the operations is that in which they are asked
+// for, and in which the ledger posts them.
+func (s *Service) settleAndOpen(ctx context.Context, actor string, op clearinghouse.Operation, keyPackID uint32) (store.Operation, error) {
+	for {
+		if err := s.settle(ctx, ""); err != nil {
+			return store.Operation{}, err
+		}
+		intent, err := s.open(ctx, actor, op, keyPackID)
+		if !errors.Is(err, errUnsettled) {
+			return intent, err
+		}
+	}
+}
+
+// open writes the intent; errUnsettled if an operation is open, as of a removal just now. A conversion keeps its CALs from being
+// removed meanwhile.
 func (s *Service) open(ctx context.Context, actor string, op clearinghouse.Operation, keyPackID uint32) (store.Operation, error) {
 	request, err := json.Marshal(op)
 	if err != nil {
@@ -78,6 +93,13 @@ func (s *Service) open(ctx context.Context, actor string, op clearinghouse.Opera
 	}
 	intent := store.Operation{Key: op.Key, Kind: string(op.Kind), Request: request, KeyPackID: keyPackID, Created: s.Now()}
 	return intent, s.store.Update(ctx, func(tx store.Tx) error {
+		operations, err := tx.Operations()
+		if err != nil {
+			return err
+		}
+		if len(operations) > 0 {
+			return errUnsettled
+		}
 		if op.Kind == clearinghouse.Convert {
 			pack, err := tx.KeyPack(keyPackID)
 			if err != nil {
@@ -163,7 +185,6 @@ func (s *Service) refused(ctx context.Context, o store.Operation, op clearinghou
 		stays = mayBePosted
 	}
 	if stays {
-		signal(s.kick)
 		return cause
 	}
 	err := s.store.Update(ctx, func(tx store.Tx) error {

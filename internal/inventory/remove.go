@@ -195,10 +195,38 @@ func (s *Service) installUnsettled(ctx context.Context, actor, target string, op
 		if err := s.audit(tx, actor, string(op.Kind)+" by code", id, int64(code.Quantity), "serial %d, clearinghouse out of reach", code.Serial); err != nil {
 			return err
 		}
-		return s.tell(tx, redeem, id)
+		if err := s.tell(tx, redeem, id); err != nil || attempt == nil {
+			return err
+		}
+		return s.queueBehind(tx, *attempt)
 	})
 	if err == nil {
 		signal(s.kick)
 	}
 	return id, err
+}
+
+// queueBehind moves the operations that were opened after the attempt, and are not asked for yet, behind the last one, which
+// has taken the attempt's place: the ledger may have posted it before them.
+func (s *Service) queueBehind(tx store.Tx, attempt store.Operation) error {
+	operations, err := tx.Operations()
+	if err != nil || len(operations) == 0 {
+		return err
+	}
+	for _, o := range operations[:len(operations)-1] {
+		if o.Seq < attempt.Seq {
+			continue
+		}
+		var op clearinghouse.Operation
+		if err := json.Unmarshal(o.Request, &op); err != nil {
+			return err
+		}
+		if err := tx.DeleteOperation(o.Key); err != nil {
+			return err
+		}
+		if err := s.tell(tx, op, o.KeyPackID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -49,6 +49,9 @@ func (s *Service) keepOn(ctx context.Context, what string, wake <-chan struct{},
 	for ctx.Err() == nil {
 		err := f(ctx)
 		if err == nil {
+			if delay > firstDelay {
+				s.Logger.Info("the clearinghouse answers again", "what", what)
+			}
 			delay = firstDelay
 			continue
 		}
@@ -56,8 +59,13 @@ func (s *Service) keepOn(ctx context.Context, what string, wake <-chan struct{},
 			return
 		}
 		level := s.Logger.Warn
-		if kind := licensing.KindOf(err); kind == licensing.NotActivated || kind == licensing.Unavailable {
+		switch licensing.KindOf(err) {
+		case licensing.NotActivated:
 			level = s.Logger.Debug
+		case licensing.Unavailable:
+			if delay > firstDelay { // said before
+				level = s.Logger.Debug
+			}
 		}
 		level("the clearinghouse has not answered; trying again", "what", what, "error", err, "in", delay)
 		select {
@@ -166,8 +174,9 @@ const (
 	asFarAsThereAre taking = false
 )
 
-// errUnsettled means that a notice releases more CALs than there are, while operations are open that may install some.
-var errUnsettled = errors.New("operations must be settled before this notice")
+// errUnsettled means that something must wait for the open operations: a notice that releases more CALs than there are, because
+// they may install some, or the intent of another operation.
+var errUnsettled = errors.New("the open operations must be settled first")
 
 // applyNotice applies one notice. As far as there are is right only in the turn, when all grants that the ledger has posted
 // before it are installed; the key of the operation that is being asked for is given then.

@@ -382,6 +382,9 @@ func TestOperator(t *testing.T) {
 		t.Errorf("refused as %v", err)
 	}
 	s.Close()
+	if o, err = client.NewOperator(a, "token", nil); err != nil { // without the connection of before
+		t.Fatal(err)
+	}
 	if err := o.Call(t.Context(), wire.Sell, wire.Name{}, &answer); !errors.Is(err, clearinghouse.ErrNotSent) {
 		t.Errorf("without a clearinghouse: %v", err)
 	}
