@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"calkeeper/internal/clearinghouse"
-	"calkeeper/internal/keycode"
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/store"
 )
@@ -141,92 +140,4 @@ func (s *Service) completeReturn(ctx context.Context, o store.Operation) (store.
 	}
 	o.Request, err = json.Marshal(op)
 	return o, err
-}
-
-func (s *Service) serialUnused(ctx context.Context, serial uint32) error {
-	return s.store.View(ctx, func(r store.Reader) error {
-		used, err := r.SerialUsed(serial)
-		if err == nil && used {
-			err = licensing.Faultf(licensing.AlreadyExists, "the code was used on this license server already")
-		}
-		return err
-	})
-}
-
-// installUnsettled installs the key pack of a code while the clearinghouse is out of reach. target is the license server ID that
-// the code is bound to. An attempt to ask the clearinghouse that got no answer becomes a report of what was done instead.
-func (s *Service) installUnsettled(ctx context.Context, actor, target string, op clearinghouse.Operation, code keycode.Code) (uint32, error) {
-	attempt, err := s.findOpen(ctx, func(open clearinghouse.Operation) bool { return open.Code == op.Code })
-	if err != nil {
-		return 0, err
-	}
-	redeem := clearinghouse.Operation{
-		Kind: clearinghouse.Redeem, Code: op.Code, TargetID: target, SourceName: op.SourceName, SourceID: op.SourceID,
-	}
-	version, err := licensing.ParseProductVersion(uint32(code.ProductVersion))
-	if err != nil {
-		return 0, err
-	}
-	var id uint32
-	err = s.store.Update(ctx, func(tx store.Tx) error {
-		if attempt != nil {
-			redeem.Grant = attempt.Key
-			if err := tx.DeleteOperation(attempt.Key); err != nil {
-				return err
-			}
-		}
-		if err := tx.UseSerial(code.Serial); err != nil {
-			return err
-		}
-		id, err = s.insert(tx, clearinghouse.Grant{
-			ProductVersion: version, ProductType: licensing.ProductType(code.ProductType), Count: code.Quantity, Expires: code.Expires(),
-		})
-		if err != nil {
-			return err
-		}
-		pack, err := tx.KeyPack(id)
-		if err != nil {
-			return err
-		}
-		pack.Code = op.Code
-		if err := tx.UpdateKeyPack(pack); err != nil {
-			return err
-		}
-		if err := s.audit(tx, actor, string(op.Kind)+" by code", id, int64(code.Quantity), "serial %d, clearinghouse out of reach", code.Serial); err != nil {
-			return err
-		}
-		if err := s.tell(tx, redeem, id); err != nil || attempt == nil {
-			return err
-		}
-		return s.queueBehind(tx, *attempt)
-	})
-	if err == nil {
-		signal(s.kick)
-	}
-	return id, err
-}
-
-// queueBehind moves the operations that were opened after the attempt, and are not asked for yet, behind the last one, which
-// has taken the attempt's place: the ledger may have posted it before them.
-func (s *Service) queueBehind(tx store.Tx, attempt store.Operation) error {
-	operations, err := tx.Operations()
-	if err != nil || len(operations) == 0 {
-		return err
-	}
-	for _, o := range operations[:len(operations)-1] {
-		if o.Seq < attempt.Seq {
-			continue
-		}
-		var op clearinghouse.Operation
-		if err := json.Unmarshal(o.Request, &op); err != nil {
-			return err
-		}
-		if err := tx.DeleteOperation(o.Key); err != nil {
-			return err
-		}
-		if err := s.tell(tx, op, o.KeyPackID); err != nil {
-			return err
-		}
-	}
-	return nil
 }

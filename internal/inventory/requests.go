@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"calkeeper/internal/clearinghouse"
@@ -101,69 +100,6 @@ func (source *Source) check(op *clearinghouse.Operation) error {
 	}
 	op.SourceName, op.SourceID = name, id
 	return nil
-}
-
-// Offline installs the CALs of an offline code: 35 characters that the clearinghouse's operator gave by phone or web. It asks
-// the clearinghouse if that can be reached; else the code itself is the proof, and the clearinghouse learns of it later.
-func (s *Service) Offline(ctx context.Context, actor string, kind clearinghouse.OperationKind, code string, source *Source) (uint32, error) {
-	canonical, err := keycode.Check(code)
-	if err != nil {
-		return 0, licensing.Faultf(licensing.Invalid, "the license key pack ID: %v", err)
-	}
-	op := clearinghouse.Operation{Kind: kind, Code: canonical}
-	if err := source.check(&op); err != nil {
-		return 0, err
-	}
-	server, err := s.server(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if op.SourceID == server.LicenseServerID {
-		return 0, licensing.Faultf(licensing.Invalid, "the source is this license server itself")
-	}
-	opened, err := s.openCode(server, op)
-	// Reinstalling names no source: if it was an import code, only the clearinghouse can tell.
-	proof := err == nil
-	if !proof && !(kind == clearinghouse.Reinstall && errors.Is(err, keycode.ErrMAC)) {
-		return 0, err
-	}
-	release, err := s.take(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	if proof {
-		if err := s.serialUnused(ctx, opened.Serial); err != nil {
-			return 0, err
-		}
-	}
-	id, err := s.perform(ctx, actor, op, 0)
-	if err == nil || !proof || licensing.KindOf(err) != licensing.Unavailable {
-		return id, err
-	}
-	return s.installUnsettled(context.WithoutCancel(ctx), actor, server.LicenseServerID, op, opened)
-}
-
-// openCode verifies an offline code.
-func (s *Service) openCode(server licensing.Server, op clearinghouse.Operation) (keycode.Code, error) {
-	kind := keycode.Install
-	if op.SourceID != "" {
-		kind = keycode.Import
-	}
-	code, err := keycode.Open(op.Code, kind, s.clearinghouse.Secret(), keycode.Binding{Target: server.LicenseServerID, Source: op.SourceID})
-	if err != nil {
-		return code, &licensing.Fault{Kind: licensing.Invalid, Msg: "the license key pack ID: " + err.Error(), Err: err}
-	}
-	if _, err := licensing.ParseProductVersion(uint32(code.ProductVersion)); err != nil {
-		return code, err
-	}
-	if _, err := licensing.ParseProductType(uint32(code.ProductType)); err != nil {
-		return code, err
-	}
-	if expires := code.Expires(); !expires.IsZero() && !expires.After(s.Now()) {
-		return code, licensing.Faultf(licensing.NotFound, "the CALs of this code have expired on %s", expires.Format("2006-01-02"))
-	}
-	return code, licensing.CheckCount(code.Quantity)
 }
 
 // Convert turns count CALs of a key pack from per device into per user, or back, in a new key pack. Faults: NotFound,
