@@ -56,6 +56,11 @@ func (s *Service) Activate(ctx context.Context, productID string, r ActivateRequ
 			}
 		}
 		if !known {
+			if server.State == ServerWaiting {
+				if err := mayWait(tx); err != nil {
+					return err
+				}
+			}
 			if server.ID, err = tx.InsertServer(server); err != nil {
 				return err
 			}
@@ -80,6 +85,26 @@ func (s *Service) Activate(ctx context.Context, productID string, r ActivateRequ
 		err = licensing.Faultf(licensing.NotActivated, "the clearinghouse's operator must approve this license server first; or set the organization's enrolment key and try again")
 	}
 	return signed, err
+}
+
+// maxWaiting bounds how many license servers wait for approval: anybody who reaches the clearinghouse can ask for it.
+const maxWaiting = 256
+
+func mayWait(tx Tx) error {
+	servers, err := tx.Servers("")
+	if err != nil {
+		return err
+	}
+	waiting := 0
+	for _, v := range servers {
+		if v.State == ServerWaiting {
+			waiting++
+		}
+	}
+	if waiting >= maxWaiting {
+		return licensing.Faultf(licensing.Limited, "%d license servers wait for the operator's approval: no more can; use the organization's enrolment key", waiting)
+	}
+	return nil
 }
 
 // Reactivate gives the license server a new ID on the account it has. A license server that has lost its identity is found
