@@ -244,20 +244,10 @@ func (s *Service) settle(ctx context.Context, until string) error {
 	}
 }
 
+// isOpen tells whether the operation is still open; also if that cannot be found out.
 func (s *Service) isOpen(ctx context.Context, key string) bool {
-	open := true
-	err := s.store.View(context.WithoutCancel(ctx), func(r store.Reader) error {
-		operations, err := r.Operations()
-		if err != nil {
-			return err
-		}
-		open = false
-		for _, o := range operations {
-			open = open || o.Key == key
-		}
-		return nil
-	})
-	return open || err != nil
+	found, err := s.findOpen(context.WithoutCancel(ctx), func(open clearinghouse.Operation) bool { return open.Key == key })
+	return found != nil || err != nil
 }
 
 // holdings returns how many CALs of each entitlement and type the ledger cannot miss here: those installed, flagged key packs
