@@ -2,7 +2,6 @@ package clearinghouse
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"calkeeper/internal/licensing"
@@ -72,9 +71,6 @@ func ServerHolder(id uint32) Holder { return Holder(fmt.Sprintf("server/%d", id)
 
 // CodeHolder returns the holder that is an offline code not yet seen again.
 func CodeHolder(serial uint32) Holder { return Holder(fmt.Sprintf("code/%d", serial)) }
-
-// IsServer tells whether the holder is a license server.
-func (h Holder) IsServer() bool { return strings.HasPrefix(string(h), "server/") }
 
 // Account holds CALs of one entitlement and one product type.
 type Account struct {
