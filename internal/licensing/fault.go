@@ -20,10 +20,12 @@ const (
 	Unavailable               // the clearinghouse cannot be reached now
 	Denied                    // the caller may not do this
 	Limited                   // too many failed attempts
+	Unlicensed                // there is no CAL for the device or user; the cause is a DenialReason
 )
 
 var kindNames = [...]string{
 	"internal", "invalid", "not supported", "out of range", "not found", "already exists", "not activated", "unavailable", "denied", "limited",
+	"unlicensed",
 }
 
 // String returns the kind in words.

@@ -12,7 +12,7 @@ import (
 
 func TestKindRoundTrip(t *testing.T) {
 	seen := map[string]bool{}
-	for k := licensing.Internal; k <= licensing.Limited; k++ {
+	for k := licensing.Internal; k <= licensing.Unlicensed; k++ {
 		s := k.String()
 		if s == "" || seen[s] || strings.HasPrefix(s, "kind ") {
 			t.Errorf("kind %d has the text %q", uint8(k), s)
@@ -22,11 +22,11 @@ func TestKindRoundTrip(t *testing.T) {
 			t.Errorf("%q is read as %q", s, got)
 		}
 	}
-	beyond := licensing.Limited + 1
-	if got, want := beyond.String(), "kind 10"; got != want {
+	beyond := licensing.Unlicensed + 1
+	if got, want := beyond.String(), "kind 11"; got != want {
 		t.Errorf("%q; want %q", got, want)
 	}
-	for _, s := range []string{"", "Invalid", "kind 10", "no such kind"} {
+	for _, s := range []string{"", "Invalid", "kind 11", "no such kind"} {
 		if got := licensing.ParseKind(s); got != licensing.Internal {
 			t.Errorf("%q is read as %q; want internal: an unknown kind tells the caller nothing", s, got)
 		}

@@ -17,6 +17,7 @@ const (
 	KeyPackTemporary  KeyPackType = 4
 	KeyPackOpen       KeyPackType = 5
 	KeyPackBuiltIn    KeyPackType = 6
+	KeyPackOverUsed   KeyPackType = 7
 )
 
 // Unlimited is the number of licenses of a key pack that has no bound.
@@ -46,6 +47,8 @@ type KeyPack struct {
 	// Code is the offline code that installed the pack while the clearinghouse was out of reach, else empty. It is
 	// evidence, and not secret any more: it is bound to this license server.
 	Code string
+	// OverUse is what happens when more is asked for than there is.
+	OverUse OverUse
 	// Flag says why the clearinghouse does not stand behind the pack, for people; empty for a good one.
 	Flag string
 }
@@ -56,6 +59,25 @@ func BuiltInKeyPack() KeyPack {
 		ID: BuiltInKeyPackID, Type: KeyPackBuiltIn, ProductVersion: Windows2000, ProductType: BuiltIn, Total: Unlimited,
 		Expires: time.Date(2035, 12, 31, 23, 0, 0, 0, time.UTC),
 	}
+}
+
+// OnDemand tells whether the license server made the pack itself, to count the CALs that no installed pack has: the temporary
+// and the over-used ones. Such packs are neither bought nor moved.
+func (k *KeyPack) OnDemand() bool { return k.Type == KeyPackTemporary || k.Type == KeyPackOverUsed }
+
+// onDemandExpiry is the end of 32-bit time, which servers show for packs that they made themselves.
+var onDemandExpiry = time.Unix(1<<31-1, 0).UTC()
+
+// TemporaryKeyPack returns the pack that counts the temporary CALs of a version.
+func TemporaryKeyPack(v ProductVersion, now time.Time) KeyPack {
+	return KeyPack{
+		Type: KeyPackTemporary, ProductVersion: v, ProductType: PerDevice, Total: Unlimited, Installed: now, Expires: onDemandExpiry,
+	}
+}
+
+// OverUsedKeyPack returns the pack that counts the per user CALs of a version that are issued beyond what is installed.
+func OverUsedKeyPack(v ProductVersion, now time.Time) KeyPack {
+	return KeyPack{Type: KeyPackOverUsed, ProductVersion: v, ProductType: PerUser, Installed: now, Expires: onDemandExpiry}
 }
 
 // Available returns how many CALs can still be issued, converted or removed.

@@ -1,6 +1,6 @@
 // Package store is the port through which the use-cases of a license server keep their state: what the server knows about
 // itself, its key packs with the signed documents beside them, the operations that the clearinghouse has not settled yet,
-// and the audit records. storetest is the suite that every implementation passes.
+// the CALs that are issued and to whom, and the audit records. storetest is the suite that every implementation passes.
 //
 // The package must not know a database, nor what the operations mean.
 package store
@@ -43,6 +43,9 @@ type Reader interface {
 	SerialUsed(serial uint32) (bool, error)
 	// AuditRecords returns at most limit records whose Seq is greater than after.
 	AuditRecords(after uint64, limit int) ([]AuditRecord, error)
+	// LastAudit returns the Seq of the newest audit record, 0 if there is none.
+	LastAudit() (uint64, error)
+	LicenseReader
 }
 
 // Tx reads and writes.
@@ -64,6 +67,7 @@ type Tx interface {
 	UseSerial(serial uint32) error
 	// Audit appends a record; its Seq is assigned.
 	Audit(AuditRecord) error
+	LicenseWriter
 }
 
 // Operation is something that this license server asked of the clearinghouse, or must still tell it: the intent of a
@@ -93,6 +97,7 @@ type AuditRecord struct {
 	Actor     string // who asked: an account, "clearinghouse", or "calkeeper"
 	Action    string
 	KeyPackID uint32 // 0 if no key pack is concerned
+	LicenseID uint32 // 0 if no CAL is concerned
 	Delta     int64  // by how many CALs Total of the key pack changed
 	Detail    string // for people; never a whole license code
 }

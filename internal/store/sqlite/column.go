@@ -59,6 +59,29 @@ func (p *parameters) instant(field string, v time.Time) {
 	p.integer(v.UnixMicro())
 }
 
+// required is instant for a column that has no zero time.
+func (p *parameters) required(field string, v time.Time) {
+	if v.IsZero() {
+		p.refuse("%s is missing; it must be an instant", field)
+	}
+	p.instant(field, v)
+}
+
+func (p *parameters) boolean(v bool) {
+	p.n++
+	p.stmt.BindBool(p.n, v)
+}
+
+// slot binds a CAL's Slot: NULL for that of the revoked ones, which UNIQUE leaves alone.
+func (p *parameters) slot(v int) {
+	if v < 0 {
+		p.n++
+		p.stmt.BindNull(p.n)
+		return
+	}
+	p.integer(int64(v))
+}
+
 func (p *parameters) refuse(format string, args ...any) {
 	if p.err == nil {
 		p.err = licensing.Faultf(licensing.Invalid, format, args...)
@@ -78,6 +101,8 @@ func (c *columns) integer() int64 {
 
 // uint32 reads a column whose CHECK keeps it in range.
 func (c *columns) uint32() uint32 { return uint32(c.integer()) }
+
+func (c *columns) boolean() bool { return c.integer() != 0 }
 
 func (c *columns) text() string {
 	c.n++

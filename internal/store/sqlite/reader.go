@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"zombiezen.com/go/sqlite"
 
@@ -15,7 +16,8 @@ import (
 const (
 	serverColumns = `product_id, license_server_id, activated_at, first_name, last_name, company, country_region, e_mail,
 		org_unit, address, city, state, postal_code, role, notice_seq`
-	keyPackColumns = `type, product_version, product_type, total, issued, held, installed, expires, entitlement, code, flag`
+	keyPackColumns = `type, product_version, product_type, total, issued, held, installed, expires, entitlement, code, flag,
+		over_use, warn_at, deny_beyond`
 
 	selectServer  = `SELECT ` + serverColumns + ` FROM server`
 	selectKeyPack = `SELECT id, ` + keyPackColumns + ` FROM key_pack WHERE id = ?`
@@ -25,7 +27,8 @@ const (
 	selectOperations   = `SELECT seq, key, kind, request, key_pack_id, created FROM operation ORDER BY seq`
 	selectDocuments    = `SELECT key_pack_id, kind, payload, signature, received FROM document WHERE key_pack_id = ? ORDER BY seq`
 	selectSerial       = `SELECT serial FROM used_serial WHERE serial = ?`
-	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT ?`
+	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, license_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT ?`
+	selectLastAudit    = `SELECT max(seq) FROM audit_record`
 )
 
 // errEnded is what a reader returns that was kept beyond its transaction.
@@ -34,7 +37,7 @@ var errEnded = errors.New("the transaction has ended; neither its Reader nor an 
 // reader implements store.Reader for one transaction.
 type reader struct {
 	conn      *sqlite.Conn // nil once the transaction has ended
-	iterating bool         // the cached statement of KeyPacks is in use
+	iterating []string     // the queries of the loops under way that use the cached statement
 }
 
 func (r *reader) end() { r.conn = nil }
@@ -112,6 +115,7 @@ func readKeyPack(c *columns) licensing.KeyPack {
 		Total: c.uint32(), Issued: c.uint32(), Held: c.uint32(),
 		Installed: c.instant(), Expires: c.instant(),
 		Entitlement: c.text(), Code: c.text(), Flag: c.text(),
+		OverUse: licensing.OverUse{Policy: licensing.OverUsePolicy(c.text()), WarnAt: c.uint32(), DenyBeyond: c.uint32()},
 	}
 }
 
@@ -119,38 +123,45 @@ func readKeyPack(c *columns) licensing.KeyPack {
 // what it likes, and may nest; key packs that it inserts are not part of it. An error is the last element.
 func (r *reader) KeyPacks() iter.Seq2[licensing.KeyPack, error] {
 	return func(yield func(licensing.KeyPack, error) bool) {
-		fail := func(err error) { yield(licensing.KeyPack{}, fmt.Errorf("read the key packs: %w", err)) }
-		stmt, release, err := r.cursor(selectKeyPacks)
+		err := r.iterate(selectKeyPacks, nil, func(c *columns) bool { return yield(readKeyPack(c), nil) })
 		if err != nil {
-			fail(err)
-			return
-		}
-		defer release()
-		for {
-			if r.conn == nil {
-				fail(errEnded)
-				return
-			}
-			more, err := stmt.Step()
-			if err != nil {
-				fail(err)
-				return
-			}
-			if !more || !yield(readKeyPack(&columns{stmt: stmt}), nil) {
-				return
-			}
+			yield(licensing.KeyPack{}, fmt.Errorf("read the key packs: %w", err))
 		}
 	}
 }
 
-// cursor returns a statement to step through while other code runs in between. A nested one is not taken from the cache,
-// which would restart the outer one. release touches nothing once the transaction has ended, because the connection is
-// somebody else's then.
+// iterate calls row for each row of the query until it returns false. row may run any code meanwhile. bind may be nil.
+func (r *reader) iterate(query string, bind func(*parameters), row func(*columns) bool) error {
+	stmt, release, err := r.cursor(query)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if bind != nil {
+		bind(&parameters{stmt: stmt})
+	}
+	for {
+		if r.conn == nil {
+			return errEnded
+		}
+		more, err := stmt.Step()
+		if err != nil {
+			return err
+		}
+		if !more || !row(&columns{stmt: stmt}) {
+			return nil
+		}
+	}
+}
+
+// cursor returns a statement to step through while other code runs in between. A nested one of the same query is not taken
+// from the cache, which would restart the outer one. release touches nothing once the transaction has ended, because the
+// connection is somebody else's then.
 func (r *reader) cursor(query string) (stmt *sqlite.Stmt, release func(), err error) {
 	if r.conn == nil {
 		return nil, nil, errEnded
 	}
-	if r.iterating {
+	if slices.Contains(r.iterating, query) {
 		stmt, _, err := r.conn.PrepareTransient(query)
 		return stmt, func() {
 			if r.conn != nil {
@@ -161,12 +172,12 @@ func (r *reader) cursor(query string) (stmt *sqlite.Stmt, release func(), err er
 	if stmt, err = r.prepare(query); err != nil {
 		return nil, nil, err
 	}
-	r.iterating = true
+	r.iterating = append(r.iterating, query)
 	return stmt, func() {
 		if r.conn != nil {
 			stmt.Reset()
 		}
-		r.iterating = false
+		r.iterating = slices.DeleteFunc(r.iterating, func(q string) bool { return q == query })
 	}, nil
 }
 
@@ -219,7 +230,7 @@ func (r *reader) AuditRecords(after uint64, limit int) ([]store.AuditRecord, err
 		p.integer(int64(limit))
 	}, func(c *columns) {
 		all = append(all, store.AuditRecord{
-			Seq: uint64(c.integer()), At: c.instant(), Actor: c.text(), Action: c.text(), KeyPackID: c.uint32(),
+			Seq: uint64(c.integer()), At: c.instant(), Actor: c.text(), Action: c.text(), KeyPackID: c.uint32(), LicenseID: c.uint32(),
 			Delta: c.integer(), Detail: c.text(),
 		})
 	})
@@ -227,4 +238,14 @@ func (r *reader) AuditRecords(after uint64, limit int) ([]store.AuditRecord, err
 		return nil, fmt.Errorf("read the audit records: %w", err)
 	}
 	return all, nil
+}
+
+// LastAudit returns the Seq of the newest audit record, 0 if there is none.
+func (r *reader) LastAudit() (uint64, error) {
+	var last uint64
+	err := r.rows(selectLastAudit, nil, func(c *columns) { last = uint64(c.integer()) })
+	if err != nil {
+		return 0, fmt.Errorf("read the newest audit record: %w", err)
+	}
+	return last, nil
 }

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"fmt"
 
+	"zombiezen.com/go/sqlite"
+
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/store"
 )
@@ -10,15 +12,15 @@ import (
 const (
 	putServer = `INSERT INTO server (id, ` + serverColumns + `) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 		ON CONFLICT (id) DO UPDATE SET (` + serverColumns + `) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`
-	insertKeyPack = `INSERT INTO key_pack (` + keyPackColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updateKeyPack = `UPDATE key_pack SET (` + keyPackColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?`
+	insertKeyPack = `INSERT INTO key_pack (` + keyPackColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateKeyPack = `UPDATE key_pack SET (` + keyPackColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?`
 	deleteKeyPack = `DELETE FROM key_pack WHERE id = ?`
 
 	insertOperation = `INSERT INTO operation (key, kind, request, key_pack_id, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
 	deleteOperation = `DELETE FROM operation WHERE key = ?`
 	insertDocument  = `INSERT INTO document (key_pack_id, kind, payload, signature, received) VALUES (?, ?, ?, ?, ?)`
 	useSerial       = `INSERT INTO used_serial (serial) VALUES (?) ON CONFLICT (serial) DO NOTHING`
-	audit           = `INSERT INTO audit_record (at, actor, action, key_pack_id, delta, detail) VALUES (?, ?, ?, ?, ?, ?)`
+	audit           = `INSERT INTO audit_record (at, actor, action, key_pack_id, license_id, delta, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`
 )
 
 // tx implements store.Tx for one transaction.
@@ -58,6 +60,18 @@ func (t *tx) change(what, query string, bind func(*parameters)) (int, error) {
 		t.changed = true
 	}
 	return n, err
+}
+
+// refused turns err into a Fault if it is what SQLite says of a row that a constraint of that kind refuses. Such a statement
+// has changed nothing, so that the transaction can go on.
+func (t *tx) refused(err error, constraint sqlite.ResultCode, fault func() error) error {
+	if err == nil || sqlite.ErrCode(err) != constraint {
+		return err
+	}
+	if t.failed == err {
+		t.failed = nil
+	}
+	return fault()
 }
 
 // PutServer replaces what the license server knows about itself.
@@ -115,6 +129,9 @@ func bindKeyPack(p *parameters, k *licensing.KeyPack) {
 	p.text("Entitlement", k.Entitlement)
 	p.text("Code", k.Code)
 	p.text("Flag", k.Flag)
+	p.text("the policy of over-use", string(k.OverUse.Policy))
+	p.integer(int64(k.OverUse.WarnAt))
+	p.integer(int64(k.OverUse.DenyBeyond))
 }
 
 // DeleteKeyPack removes a key pack; one that is not there is a Fault of kind NotFound.
@@ -178,6 +195,7 @@ func (t *tx) Audit(r store.AuditRecord) error {
 		p.text("Actor", r.Actor)
 		p.text("Action", r.Action)
 		p.integer(int64(r.KeyPackID))
+		p.integer(int64(r.LicenseID))
 		p.integer(r.Delta)
 		p.text("Detail", r.Detail)
 	})

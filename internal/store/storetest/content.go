@@ -19,6 +19,7 @@ type content struct {
 	Documents  map[uint32][]store.Document // by key pack, only those that have any
 	Serials    []uint32                    // the used ones, as far as readContent asks
 	Audit      []store.AuditRecord
+	Issued     issued
 }
 
 // asked is the end of the key pack IDs whose documents readContent asks for, and of the serials. Tests that compare content
@@ -93,7 +94,12 @@ func readContent(r store.Reader) (content, error) {
 		}
 		seq = a.Seq
 	}
-	return c, nil
+	newest, err := r.LastAudit()
+	if err := errors.Join(err, differ("LastAudit", newest, seq)); err != nil {
+		return c, err
+	}
+	c.Issued, err = readIssued(r)
+	return c, err
 }
 
 func nilIfEmpty(b []byte) []byte {
@@ -144,6 +150,7 @@ func keyPack(total uint32) licensing.KeyPack {
 		Type: licensing.KeyPackVolume, ProductVersion: licensing.WindowsServer2022, ProductType: licensing.PerUser,
 		Total: total, Issued: 3, Held: 2, Installed: noon(), Expires: licensing.PerpetualExpiry(noon()),
 		Entitlement: "entitlement-1", Code: "evidence", Flag: "unknown serial",
+		OverUse: licensing.OverUse{Policy: licensing.DenyOverUse, WarnAt: 90, DenyBeyond: 110},
 	}
 }
 
@@ -158,7 +165,7 @@ func document(keyPackID uint32, kind string) store.Document {
 }
 
 func auditRecord(action string, keyPackID uint32) store.AuditRecord {
-	return store.AuditRecord{At: noon(), Actor: `DOMAIN\ada`, Action: action, KeyPackID: keyPackID, Delta: -5, Detail: "five removed"}
+	return store.AuditRecord{At: noon(), Actor: `DOMAIN\ada`, Action: action, KeyPackID: keyPackID, LicenseID: 17, Delta: -5, Detail: "five removed"}
 }
 
 // fill writes something of everything in one transaction and returns the key pack's ID.
@@ -169,6 +176,7 @@ func fill(tx store.Tx, serial uint32) (uint32, error) {
 		tx.InsertOperation(operation(fmt.Sprintf("operation %d", serial))),
 		tx.InsertDocument(document(id, "grant")),
 		tx.UseSerial(serial),
+		fillIssued(tx, id, int(serial)),
 		tx.Audit(auditRecord("install", id)),
 	)
 }

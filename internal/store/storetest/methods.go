@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -54,6 +55,7 @@ func testKeyPack(t *testing.T, h Harness) {
 		ID: packs[1].ID, Type: licensing.KeyPackRetail, ProductVersion: licensing.WindowsServer2025, ProductType: licensing.PerUser,
 		Total: 1, Issued: math.MaxUint32, Held: math.MaxUint32, Installed: noon().Add(time.Hour), Expires: noon().AddDate(5, 0, 0),
 		Entitlement: "other", Code: "other code", Flag: "other flag",
+		OverUse: licensing.OverUse{Policy: licensing.AllowOverUse, WarnAt: math.MaxUint32, DenyBeyond: math.MaxUint32},
 	}
 	packs[2] = licensing.KeyPack{ID: packs[2].ID, ProductVersion: licensing.WindowsServer2012}
 	update(t, s, func(tx store.Tx) error {
@@ -182,7 +184,7 @@ func testAuditRecords(t *testing.T, h Harness) {
 	extremes := []store.AuditRecord{
 		auditRecord("install", id),
 		{Seq: 1, Delta: math.MinInt64},
-		{Delta: math.MaxInt64, KeyPackID: math.MaxUint32},
+		{Delta: math.MaxInt64, KeyPackID: math.MaxUint32, LicenseID: math.MaxUint32},
 	}
 	if err := s.Update(t.Context(), func(tx store.Tx) error { // Audit alone is a transaction, too
 		return errors.Join(tx.Audit(extremes[0]), tx.Audit(extremes[1]), tx.Audit(extremes[2]))
@@ -282,7 +284,6 @@ func testValues(t *testing.T, h Harness) {
 func testUnstorable(t *testing.T, h Harness) {
 	s := h.open(t)
 	id := insert(t, s, keyPack(1))[0].ID
-	before := contentOf(t, s)
 	writes := map[string]func(tx store.Tx, text string, instant time.Time) error{
 		"PutServer": func(tx store.Tx, text string, instant time.Time) error {
 			return tx.PutServer(licensing.Server{ActivatedAt: instant, Contact: licensing.Contact{PostalCode: text}})
@@ -308,6 +309,8 @@ func testUnstorable(t *testing.T, h Harness) {
 			return tx.Audit(store.AuditRecord{Detail: text, At: instant})
 		},
 	}
+	maps.Copy(writes, issuedWrites(insertCALs(t, s, activeCAL("id:hwid-1"))[0].ID))
+	before := contentOf(t, s)
 	const secret = "ABCDE-FGHJK"
 	for name, write := range writes {
 		update(t, s, func(tx store.Tx) error {

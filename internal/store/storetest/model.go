@@ -31,6 +31,11 @@ func testModel(t *testing.T, h Harness) {
 			},
 			"update": func(rt *rapid.T) {
 				steps := rapid.SliceOfN(rapid.Custom(drawStep), 0, 8).Draw(rt, "steps")
+				if rapid.IntRange(0, 4).Draw(rt, "audited") > 0 {
+					audit := drawStep(rt)
+					audit.Method = "Audit"
+					steps = append(steps, audit)
+				}
 				fails := rapid.IntRange(0, 3).Draw(rt, "fails") == 0
 				next, err := m.run(t, s, steps, fails)
 				if err != nil {
@@ -59,19 +64,21 @@ type step struct {
 	Number  uint32
 	Text    string
 	Instant time.Time
+	Issued  issuedStep
 }
 
 func drawStep(t *rapid.T) step {
 	return step{
-		Method: rapid.SampledFrom([]string{
+		Method: rapid.SampledFrom(append([]string{
 			"PutServer", "InsertKeyPack", "InsertKeyPack", "UpdateKeyPack", "DeleteKeyPack",
-			"InsertOperation", "DeleteOperation", "InsertDocument", "UseSerial", "Audit", "Audit", "Audit",
-		}).Draw(t, "method"),
+			"InsertOperation", "DeleteOperation", "InsertDocument", "UseSerial", "Audit",
+		}, issuedSteps()...)).Draw(t, "method"),
 		Pick:    rapid.IntRange(0, 4).Draw(t, "pick"),
 		Small:   rapid.Uint32Range(0, 5).Draw(t, "small"),
 		Number:  rapid.Uint32().Draw(t, "number"),
 		Text:    strings.ReplaceAll(strings.ToValidUTF8(rapid.String().Draw(t, "text"), "?"), "\x00", "0"),
 		Instant: time.UnixMicro(rapid.Int64Range(0, 4_000_000_000_000_000).Draw(t, "instant")).UTC(),
+		Issued:  drawIssuedStep(t),
 	}
 }
 
@@ -84,6 +91,7 @@ func (s step) keyPack() licensing.KeyPack {
 		Type: licensing.KeyPackType(s.Small), ProductVersion: licensing.WindowsServer2012 + licensing.ProductVersion(s.Small%5),
 		ProductType: licensing.ProductType(s.Number % 2), Total: s.Number, Issued: s.Number / 2, Held: s.Small,
 		Installed: s.Instant, Entitlement: s.Text, Flag: s.Text,
+		OverUse: licensing.OverUse{Policy: licensing.OverUsePolicy(s.Text), WarnAt: s.Number, DenyBeyond: s.Small},
 	}
 }
 
@@ -98,7 +106,7 @@ func (s step) document() store.Document {
 }
 
 func (s step) auditRecord() store.AuditRecord {
-	return store.AuditRecord{At: s.Instant, Actor: s.Text, Action: "step", KeyPackID: s.Number, Delta: -int64(s.Number), Detail: s.Text}
+	return store.AuditRecord{At: s.Instant, Actor: s.Text, Action: "step", KeyPackID: s.Number, LicenseID: s.Small, Delta: -int64(s.Number), Detail: s.Text}
 }
 
 // model is what a store should hold. What a store chooses, IDs and Seqs, is taken from it after a check.
@@ -106,6 +114,8 @@ type model struct {
 	content
 	lastKeyPackID               uint32
 	lastOperation, lastAuditSeq uint64
+	lastCAL                     uint32
+	lastLease, lastDenial       uint64
 }
 
 func newModel() *model {
@@ -122,6 +132,7 @@ func (m *model) clone() *model {
 	for id, documents := range c.Documents {
 		c.Documents[id] = slices.Clone(documents)
 	}
+	c.Issued = m.Issued.clone()
 	return &c
 }
 
@@ -229,7 +240,7 @@ func (m *model) apply(tx store.Tx, s step) (changed bool, wrong error) {
 	case "Audit":
 		return true, m.audit(tx, s.auditRecord())
 	}
-	return false, fmt.Errorf("the suite has no method %q", s.Method)
+	return m.applyIssued(tx, s)
 }
 
 func (m *model) insertOperation(tx store.Tx, o store.Operation) (changed bool, wrong error) {

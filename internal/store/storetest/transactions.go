@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
@@ -16,10 +17,15 @@ var errRefused = errors.New("refused by the test")
 func testRollback(t *testing.T, h Harness) {
 	s := h.open(t)
 	id := insert(t, s, keyPack(5))[0].ID
-	update(t, s, func(tx store.Tx) error { return tx.InsertOperation(operation("stays")) })
+	update(t, s, func(tx store.Tx) error {
+		return errors.Join(tx.InsertOperation(operation("stays")), fillIssued(tx, id, 3))
+	})
 	before := contentOf(t, s)
 	err := s.Update(t.Context(), func(tx store.Tx) error {
 		if _, err := fill(tx, 1); err != nil {
+			return err
+		}
+		if err := undoneIssued(tx, id); err != nil {
 			return err
 		}
 		if err := errors.Join(tx.UpdateKeyPack(licensing.KeyPack{ID: id, ProductVersion: licensing.WindowsServer2019}),
@@ -64,6 +70,7 @@ func testFaultIsNoEnd(t *testing.T, h Harness) {
 			fault("DeleteOperation", tx.DeleteOperation("none"), licensing.NotFound),
 			fault("UseSerial", tx.UseSerial(1), licensing.AlreadyExists),
 			fault("InsertDocument", tx.InsertDocument(store.Document{Kind: "\x00"}), licensing.Invalid),
+			issuedFaults(tx),
 		)
 	}
 	// Faults change nothing, so that no audit record is asked for.
@@ -121,6 +128,7 @@ func testUnaudited(t *testing.T, h Harness) {
 			return errors.Join(tx.UseSerial(2), fault("Audit", tx.Audit(store.AuditRecord{Actor: "\x00"}), licensing.Invalid))
 		},
 	}
+	maps.Copy(changes, issuedChanges(before.Issued, id))
 	for name, change := range changes {
 		failed := errors.New("not called")
 		err := s.Update(t.Context(), func(tx store.Tx) error {
@@ -175,6 +183,7 @@ func testOwnWrites(t *testing.T, h Harness) {
 	s := h.open(t)
 	before := contentOf(t, s)
 	want := keyPack(10)
+	want.Issued++ // by fill
 	update(t, s, func(tx store.Tx) (err error) {
 		if want.ID, err = fill(tx, 1); err != nil {
 			return err
