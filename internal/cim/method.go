@@ -10,14 +10,15 @@ import (
 // Output is one output parameter of a method call.
 type Output struct {
 	Parameter *Parameter
-	Value     Value // NULL when the method did not succeed
+	Value     Value // NULL when the method did not succeed, unless it kept them: see KeepOutputs
 }
 
 // Invoke calls a method: on the class if it is static, else on the instance that self names by its keys. A static method
 // may be called with a self as well, which is then ignored; an instance method without one gives a *KeyError.
 //
 // Arguments that are missing, unknown, mistyped or given twice are refused with an *Error, as is whatever the method itself
-// refuses that way. Every other error of the method becomes its return value, and its outputs are then NULL.
+// refuses that way. Every other error of the method becomes its return value, and its outputs are then NULL (see
+// KeepOutputs).
 func (c *Class) Invoke(ctx context.Context, m *Method, self *Instance, arguments []Argument) (returnValue uint32, out []Output, err error) {
 	in := reflect.New(m.in).Elem()
 	if err := m.bind(in, arguments); err != nil {
@@ -50,12 +51,29 @@ func (c *Class) Invoke(ctx context.Context, m *Method, self *Instance, arguments
 			continue
 		}
 		o := Output{Parameter: p}
-		if callErr == nil {
+		if callErr == nil || isType[*outputsKept](callErr) {
 			o.Value = fieldValue(&p.Field, result.FieldByIndex(p.outIndex))
 		}
 		out = append(out, o)
 	}
 	return returnValue, out, nil
+}
+
+// KeepOutputs marks an error of a method whose outputs mean something beside it, as those of Win32_TSIssuedLicense.Revoke do.
+func KeepOutputs(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &outputsKept{err}
+}
+
+type outputsKept struct{ error }
+
+func (e *outputsKept) Unwrap() error { return e.error }
+
+func isType[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 // Parameter returns the parameter of that name, in any case, or nil.

@@ -55,7 +55,7 @@ func (s *Service) RemoveKind(ctx context.Context, actor string, p Purchase) erro
 			if err != nil {
 				return err
 			}
-			if pack.ProductVersion == version && pack.ProductType == t {
+			if pack.ProductVersion == version && pack.ProductType == t && !pack.OnDemand() {
 				packs = append(packs, pack)
 			}
 		}
@@ -88,9 +88,13 @@ func (s *Service) remove(ctx context.Context, f func(store.Tx) error) error {
 
 func removable(tx store.Tx, id uint32) (licensing.KeyPack, error) {
 	if id == licensing.BuiltInKeyPackID {
-		return licensing.KeyPack{}, builtIn()
+		return licensing.KeyPack{}, checkInstalled(licensing.BuiltInKeyPack())
 	}
-	return tx.KeyPack(id)
+	pack, err := tx.KeyPack(id)
+	if err == nil {
+		err = checkInstalled(pack)
+	}
+	return pack, err
 }
 
 func (s *Service) removeFrom(tx store.Tx, actor string, pack licensing.KeyPack, count uint32) error {

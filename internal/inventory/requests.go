@@ -139,20 +139,27 @@ func (s *Service) Convert(ctx context.Context, actor string, keyPackID, count ui
 // installed returns a key pack that can be converted or removed.
 func (s *Service) installed(ctx context.Context, id uint32) (licensing.KeyPack, error) {
 	pack, err := s.KeyPack(ctx, id)
-	if err == nil && pack.ID == licensing.BuiltInKeyPackID {
-		err = builtIn()
+	if err == nil {
+		err = checkInstalled(pack)
 	}
 	return pack, err
 }
 
-func builtIn() error {
-	return licensing.Faultf(licensing.NotSupported, "key pack %d is built in: it can be neither converted nor removed", licensing.BuiltInKeyPackID)
+// checkInstalled refuses the packs that a license server has by itself.
+func checkInstalled(pack licensing.KeyPack) error {
+	switch {
+	case pack.ID == licensing.BuiltInKeyPackID:
+		return licensing.Faultf(licensing.NotSupported, "key pack %d is built in: it can be neither converted nor removed", pack.ID)
+	case pack.OnDemand():
+		return licensing.Faultf(licensing.NotSupported, "key pack %d only counts temporary or over-used CALs: it can be neither converted nor removed", pack.ID)
+	}
+	return nil
 }
 
 func tooFew(pack licensing.KeyPack, count uint32) error {
 	msg := fmt.Sprintf("%d CALs were asked for, key pack %d has %d free ones", count, pack.ID, pack.Available())
 	if pack.Issued > 0 {
-		msg += fmt.Sprintf("; %d are issued", pack.Issued)
+		msg += fmt.Sprintf("; %d are issued, and stay so until they expire or are released or revoked", pack.Issued)
 	}
 	return &licensing.Fault{Kind: licensing.OutOfRange, Msg: msg}
 }

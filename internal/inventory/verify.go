@@ -18,7 +18,8 @@ type Verdict struct {
 }
 
 // Verify checks every installed key pack against its evidence: the grants and notices carry the clearinghouse's signature,
-// and the audit records lead from what was granted to what the pack has.
+// the audit records lead from what was granted to what the pack has,
+// and the CALs that are issued are as many as it counts.
 func (s *Service) Verify(ctx context.Context) ([]Verdict, error) {
 	var verdicts []Verdict
 	err := s.store.View(ctx, func(r store.Reader) error {
@@ -26,19 +27,44 @@ func (s *Service) Verify(ctx context.Context) ([]Verdict, error) {
 		if err != nil {
 			return err
 		}
+		issued, err := countIssued(r)
+		if err != nil {
+			return err
+		}
 		for pack, err := range r.KeyPacks() {
 			if err != nil {
 				return err
+			}
+			if pack.OnDemand() {
+				continue // it was not granted
 			}
 			documents, err := r.Documents(pack.ID)
 			if err != nil {
 				return err
 			}
-			verdicts = append(verdicts, s.verify(pack, documents, audited[pack.ID]))
+			v := s.verify(pack, documents, audited[pack.ID])
+			if n := issued[pack.ID]; n != pack.Issued {
+				v.Wrong = append(v.Wrong, fmt.Sprintf("%d CALs are issued, but the pack counts %d", n, pack.Issued))
+			}
+			verdicts = append(verdicts, v)
 		}
 		return nil
 	})
 	return verdicts, err
+}
+
+// countIssued counts the CALs of each key pack.
+func countIssued(r store.Reader) (map[uint32]uint32, error) {
+	issued := map[uint32]uint32{}
+	for c, err := range r.CALs(store.CALFilter{}) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Counted() {
+			issued[c.KeyPackID]++
+		}
+	}
+	return issued, nil
 }
 
 // changes sums the audit records about one key pack.
