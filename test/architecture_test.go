@@ -109,6 +109,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"clearinghouse/storetest": {"licensing", "keycode", "clearinghouse"},
 		"activation":              {"licensing", "keycode", "clearinghouse", "store"},
 		"inventory":               {"licensing", "keycode", "clearinghouse", "store"},
+		"issuance":                {"licensing", "store"},
 		"wsman":                   {"cim", "wql", "wsman/soap"},
 		"wsman/soap":              {},
 		"wsman/client":            {"cim", "wsman/soap"},
@@ -146,7 +147,7 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 	for _, tags := range []string{"", "crashtest"} {
 		packages := goList(t, tags)
 		for _, name := range []string{
-			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "inventory", "wsman/soap", "privatefile",
+			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "inventory", "issuance", "wsman/soap", "privatefile",
 		} {
 			for _, dep := range packages[module+name].Deps {
 				if dep == "net/http" || dep == "database/sql" || within(dep, []string{sqlite, "modernc.org/sqlite"}) {

@@ -1,0 +1,112 @@
+package issuance
+
+import (
+	"context"
+	"fmt"
+
+	"calkeeper/internal/licensing"
+	"calkeeper/internal/store"
+)
+
+// overUse issues a per user CAL beyond what is installed, if the policy lets it.
+func (d *decision) overUse() error {
+	reason, err := d.overUseDenied(1)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		return d.deny(reason)
+	}
+	id, err := onDemand(d.tx, licensing.OverUsedKeyPack(d.r.Host.ProductVersion, d.now))
+	if err != nil {
+		return err
+	}
+	pack, err := d.tx.KeyPack(id)
+	if err != nil {
+		return err
+	}
+	return d.assign(pack)
+}
+
+// overUseDenied returns why there may not be so many more over-used CALs; the empty reason if there may.
+//
+// The key packs that would serve the session host and are of the oldest version decide: all their policies together, one that
+// allows being enough. Where there is no such pack the default of the license server decides, of which a percentage is none.
+func (d *decision) overUseDenied(more uint64) (licensing.DenialReason, error) {
+	if err := d.loadPacks(); err != nil {
+		return "", err
+	}
+	governing, found := d.governing(d.r.Host.ProductVersion)
+	if !found {
+		if d.s.OverUse.Policy == licensing.DenyOverUse {
+			return licensing.NoKeyPack, nil
+		}
+		return "", nil
+	}
+	var allowance, used uint64
+	for i := range d.packs {
+		p := &d.packs[i]
+		if p.Type == licensing.KeyPackOverUsed {
+			if v, ok := d.governing(p.ProductVersion); ok && v == governing {
+				used += uint64(p.Issued)
+			}
+		}
+		if p.ProductVersion != governing || !inForce(p, d.now) {
+			continue
+		}
+		policy := p.OverUse
+		if policy.Policy == licensing.DefaultOverUse {
+			policy = d.s.OverUse
+		}
+		if policy.Policy != licensing.DenyOverUse {
+			return "", nil
+		}
+		allowance += uint64(p.Total) * uint64(policy.DenyBeyond-100) / 100
+	}
+	switch {
+	case used+more <= allowance:
+		return "", nil
+	case allowance == 0:
+		return licensing.NoFreeCAL, nil
+	}
+	return licensing.OverUseLimit, nil
+}
+
+// governing returns the version of the key packs that would serve a session host of a version.
+func (d *decision) governing(host licensing.ProductVersion) (licensing.ProductVersion, bool) {
+	for i := range d.packs { // by version
+		p := &d.packs[i]
+		if inForce(p, d.now) && (p.ProductVersion == host || p.ProductVersion > host && !d.s.PreventUpgrade) {
+			return p.ProductVersion, true
+		}
+	}
+	return 0, false
+}
+
+// SetOverUse sets what happens when more CALs of a key pack are asked for than there are. Faults: Invalid; NotFound;
+// NotSupported for packs that were not installed.
+func (s *Service) SetOverUse(ctx context.Context, actor string, keyPackID uint32, o licensing.OverUse) error {
+	return s.update(ctx, func(tx store.Tx) error {
+		if keyPackID == licensing.BuiltInKeyPackID {
+			return licensing.Faultf(licensing.NotSupported, "the built-in key pack has no policy")
+		}
+		pack, err := tx.KeyPack(keyPackID)
+		if err != nil {
+			return err
+		}
+		if pack.OnDemand() {
+			return licensing.Faultf(licensing.NotSupported, "key pack %d is none that was installed: the installed ones have policies", keyPackID)
+		}
+		if err := o.Check(pack.ProductType); err != nil {
+			return err
+		}
+		pack.OverUse = o
+		if err := tx.UpdateKeyPack(pack); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditRecord{
+			At: s.Now(), Actor: actor, Action: "policy", KeyPackID: keyPackID,
+			Detail: fmt.Sprintf("over-use %s, warn at %d %%, deny beyond %d %%", o.Policy, o.WarnAt, o.DenyBeyond),
+		})
+	})
+}
