@@ -50,6 +50,8 @@ func (db *DB) putReader(r *connection) {
 }
 
 func (c *connection) view(ctx context.Context, fn func(*sqlite.Conn) error) error {
+	// This costs a goroutine for each view. One channel for all of them, closed by context.AfterFunc, costs less, but closes a
+	// moment after ctx has ended, and statements begun in between would succeed.
 	c.SetInterrupt(ctx.Done())
 	err := c.begin("BEGIN")
 	if err == nil {

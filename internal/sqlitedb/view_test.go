@@ -1,8 +1,10 @@
 package sqlitedb_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -134,6 +136,77 @@ func TestViewIsInterrupted(t *testing.T) {
 	}
 	if n := number(t, db, "SELECT n FROM counter"); n != 0 {
 		t.Errorf("the next view read %d", n)
+	}
+}
+
+// TestViewEndsAtOnce: no statement begins, or goes on, after the end of the context, not even for the moment that it takes another
+// goroutine to interrupt SQLite.
+func TestViewEndsAtOnce(t *testing.T) {
+	db := openNew(t, options())
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		rows := 0
+		err := db.View(ctx, func(conn *sqlite.Conn) error {
+			return sqlitex.Execute(conn, "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3", &sqlitex.ExecOptions{
+				ResultFunc: func(*sqlite.Stmt) error {
+					rows++
+					cancel()
+					return nil
+				},
+			})
+		})
+		if !errors.Is(err, context.Canceled) || rows != 1 {
+			t.Fatalf("%d rows, %v; want the first only", rows, err)
+		}
+	}
+}
+
+// TestInterruptHitsNobodyElse ends contexts at any moment of a view, and after it, while others use the same connection: these
+// never notice.
+func TestInterruptHitsNobodyElse(t *testing.T) {
+	var log bytes.Buffer
+	opt := options()
+	opt.Readers, opt.Logger = 1, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	db := openNew(t, opt)
+	var wg sync.WaitGroup
+	for caller := range 4 {
+		wg.Go(func() {
+			for i := range 200 {
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				endless := caller == 0 && i%20 == 0
+				err := db.View(ctx, func(conn *sqlite.Conn) error {
+					if caller%2 == 0 {
+						go func() {
+							for range i % 50 {
+								runtime.Gosched()
+							}
+							cancel()
+							close(ended)
+						}()
+					}
+					if endless {
+						return script("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", nil)(conn)
+					}
+					_, err := countItems(conn)
+					return err
+				})
+				switch {
+				case caller%2 != 0 && err != nil:
+					t.Errorf("a view whose context goes on: %v", err)
+				case endless && err == nil, err != nil && !errors.Is(err, context.Canceled):
+					t.Errorf("a view whose context ends: %v", err)
+				}
+				if caller%2 == 0 {
+					<-ended
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if log.Len() > 0 {
+		t.Errorf("a transaction did not end:\n%s", log.String())
 	}
 }
 

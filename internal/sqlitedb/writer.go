@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -158,6 +159,13 @@ func (w *writer) take() []*request {
 	defer w.mu.Unlock()
 	for len(w.queue) == 0 && !w.closed {
 		w.arrive.Wait()
+	}
+	// Who was just answered may be about to ask again, and can share this commit.
+	for n := 0; n < len(w.queue) && len(w.queue) < w.maxBatch; {
+		n = len(w.queue)
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
 	}
 	n := min(len(w.queue), w.maxBatch)
 	batch := slices.Clone(w.queue[:n])

@@ -26,12 +26,18 @@ const (
 	selectCALsOfHolder  = `SELECT id, ` + calColumns + ` FROM cal WHERE holder = ?3 AND (?2 = 0 OR key_pack_id = ?2) AND ` + calsAhead
 	calsAhead           = `id > ?1 AND id <= (SELECT max(id) FROM cal) AND (?4 = 0 OR status = ?4) ORDER BY id`
 
-	selectExpiredCALs = `SELECT id, ` + calColumns + ` FROM cal WHERE expires <= ? ORDER BY expires, id LIMIT ?`
-	countRevoked      = `SELECT count(*), min(expires) FROM cal WHERE product_version = ? AND product_type = ? AND slot IS NULL`
+	selectExpiredCALs = `SELECT id, ` + calColumns + ` FROM cal WHERE expires <= ? ORDER BY expires, id LIMIT CAST(? AS INTEGER)`
+	countRevoked      = `SELECT count(*) FROM cal ` + whereRevoked
+	selectRevoked     = `SELECT expires FROM cal ` + whereRevoked + ` ORDER BY expires LIMIT 1 OFFSET ?4`
+	whereRevoked      = `WHERE product_version = ?1 AND product_type = ?2 AND slot IS NULL AND expires > ?3`
 	selectSpent       = `SELECT 1 FROM temporary_spent WHERE holder = ? AND product_version = ?`
 
 	insertCAL = `INSERT INTO cal (` + calColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateCAL = `UPDATE cal SET (` + calColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?`
+	// A renewal leaves alone what the indexes but that of the ends hold; to write it again would cost a page of each.
+	renewCAL = `UPDATE cal SET (product_version, status, user, device_id, device_name, host, validated, issued, expires)
+		= (?2, ?4, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+		WHERE id = ?14 AND key_pack_id = ?1 AND product_type = ?3 AND slot IS ?5 AND holder = ?6`
 	deleteCAL = `DELETE FROM cal WHERE id = ?`
 	addIssued = `UPDATE key_pack SET issued = issued + ?1 WHERE id = ?2 AND issued + ?1 BETWEEN 0 AND 4294967295`
 
@@ -114,7 +120,7 @@ func (r *reader) CALs(f store.CALFilter) iter.Seq2[licensing.CAL, error] {
 			p.integer(int64(f.Status))
 		}, func(c *columns) bool {
 			k := readCAL(c)
-			return search != "" && !mentions(&k, search) || yield(k, nil)
+			return f.Host != "" && k.Host != f.Host || search != "" && !mentions(&k, search) || yield(k, nil)
 		})
 		if err != nil {
 			yield(licensing.CAL{}, fmt.Errorf("read the CALs: %w", err))
@@ -133,12 +139,20 @@ func mentions(c *licensing.CAL, folded string) bool {
 	return false
 }
 
-// CountRevoked returns how many revoked CALs of a version and type are remembered, and when the first of them expires.
-func (r *reader) CountRevoked(v licensing.ProductVersion, t licensing.ProductType) (n uint32, next time.Time, err error) {
-	err = r.rows(countRevoked, func(p *parameters) {
+// CountRevoked returns how many revoked CALs of a version and type end after now, and when the first after so many to skip does.
+func (r *reader) CountRevoked(v licensing.ProductVersion, t licensing.ProductType, now time.Time, skip uint32) (n uint32, next time.Time, err error) {
+	bind := func(p *parameters) {
 		p.integer(int64(v))
 		p.integer(int64(t))
-	}, func(c *columns) { n, next = c.uint32(), c.instant() })
+		p.integer(now.UnixMicro())
+	}
+	err = r.rows(countRevoked, bind, func(c *columns) { n = c.uint32() })
+	if err == nil {
+		err = r.rows(selectRevoked, func(p *parameters) {
+			bind(p)
+			p.integer(int64(skip))
+		}, func(c *columns) { next = c.instant() })
+	}
 	if err != nil {
 		return 0, time.Time{}, fmt.Errorf("count the revoked CALs: %w", err)
 	}
@@ -168,14 +182,16 @@ func (t *tx) InsertCAL(c licensing.CAL) (uint32, error) {
 
 // UpdateCAL replaces the CAL with c's ID. Faults: NotFound; AlreadyExists if the holder has another one in its Slot.
 func (t *tx) UpdateCAL(c licensing.CAL) error {
-	n, err := t.change("update a CAL", updateCAL, func(p *parameters) {
-		bindCAL(p, &c)
-		p.integer(int64(c.ID))
-	})
-	if err == nil && n == 0 {
-		return noCAL(c.ID)
+	for _, query := range [...]string{renewCAL, updateCAL} {
+		n, err := t.change("update a CAL", query, func(p *parameters) {
+			bindCAL(p, &c)
+			p.integer(int64(c.ID))
+		})
+		if err != nil || n > 0 {
+			return t.refused(err, sqlite.ResultConstraintUnique, secondCAL)
+		}
 	}
-	return t.refused(err, sqlite.ResultConstraintUnique, secondCAL)
+	return noCAL(c.ID)
 }
 
 func secondCAL() error {

@@ -12,7 +12,7 @@ import (
 const (
 	denialColumns = `at, host, user, device_id, device_name, product_version, product_type, reason, detail`
 
-	selectDenials      = `SELECT seq, ` + denialColumns + ` FROM denial WHERE seq > ? ORDER BY seq LIMIT ?`
+	selectDenials      = `SELECT seq, ` + denialColumns + ` FROM denial WHERE seq > ? ORDER BY seq LIMIT CAST(? AS INTEGER)`
 	selectDenialCounts = `SELECT product_version, product_type, reason, count FROM denial_count
 		ORDER BY product_version, product_type, reason`
 	selectAnswer = `SELECT host, key, fingerprint, body, at FROM answer WHERE host = ? AND key = ?`
@@ -22,8 +22,8 @@ const (
 		ON CONFLICT (product_version, product_type, reason) DO UPDATE SET count = count + 1`
 	putAnswer = `INSERT INTO answer (host, key, fingerprint, body, at) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (host, key) DO UPDATE SET (fingerprint, body, at) = (?3, ?4, ?5)`
-	forgetAnswers = `DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE at < ? ORDER BY at LIMIT ?)`
-	forgetDenials = `DELETE FROM denial WHERE seq IN (SELECT seq FROM denial WHERE at < ? ORDER BY at LIMIT ?)`
+	forgetAnswers = `DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE at < ? ORDER BY at LIMIT CAST(? AS INTEGER))`
+	forgetDenials = `DELETE FROM denial WHERE seq IN (SELECT seq FROM denial WHERE at < ? ORDER BY at LIMIT CAST(? AS INTEGER))`
 )
 
 // Denials returns by ascending Seq at most limit denials whose Seq is greater than after, none for a limit below 1.

@@ -23,9 +23,9 @@ const (
 	selectLeasesOfCAL  = `SELECT id, ` + leaseColumns + ` FROM lease WHERE cal_id = ?3 AND (?4 = '' OR user_key = ?4) AND (?5 = '' OR host = ?5) AND ` + leasesAhead
 	selectLeasesOfUser = `SELECT id, ` + leaseColumns + ` FROM lease WHERE user_key = ?4 AND (?5 = '' OR host = ?5) AND ` + leasesAhead
 	selectLeasesOfHost = `SELECT id, ` + leaseColumns + ` FROM lease WHERE host = ?5 AND ` + leasesAhead
-	leasesAhead        = `id > ?1 ORDER BY id LIMIT ?2`
+	leasesAhead        = `id > ?1 ORDER BY id LIMIT CAST(?2 AS INTEGER)`
 
-	selectExpiredLeases = `SELECT id, ` + leaseColumns + ` FROM lease WHERE expires <= ? ORDER BY expires, id LIMIT ?`
+	selectExpiredLeases = `SELECT id, ` + leaseColumns + ` FROM lease WHERE expires <= ? ORDER BY expires, id LIMIT CAST(? AS INTEGER)`
 
 	insertLease  = `INSERT INTO lease (` + leaseColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateLease  = `UPDATE lease SET (` + leaseColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?`

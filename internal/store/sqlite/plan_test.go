@@ -31,9 +31,11 @@ var plans = map[string][]string{
 	selectCALsOfKeyPack: {"SEARCH cal USING INDEX cal_by_key_pack (key_pack_id=? AND rowid>? AND rowid<?)", "SEARCH cal"},
 	selectCALsOfHolder:  {"SEARCH cal USING INDEX cal_by_holder (holder=?)", "SEARCH cal", "USE TEMP B-TREE FOR ORDER BY"},
 	selectExpiredCALs:   {"SEARCH cal USING INDEX cal_by_expires (expires<?)"},
-	countRevoked:        {"SEARCH cal USING COVERING INDEX cal_revoked (product_version=? AND product_type=? AND slot=?)"},
+	countRevoked:        {"SEARCH cal USING COVERING INDEX cal_revoked (product_version=? AND product_type=? AND slot=? AND expires>?)"},
+	selectRevoked:       {"SEARCH cal USING COVERING INDEX cal_revoked (product_version=? AND product_type=? AND slot=? AND expires>?)"},
 	selectSpent:         {"SEARCH temporary_spent USING PRIMARY KEY (holder=? AND product_version=?)"},
 	updateCAL:           {"SEARCH cal USING INTEGER PRIMARY KEY (rowid=?)"},
+	renewCAL:            {"SEARCH cal USING INTEGER PRIMARY KEY (rowid=?)"},
 	deleteCAL:           {"SEARCH cal USING INTEGER PRIMARY KEY (rowid=?)"},
 	addIssued:           {"SEARCH key_pack USING INTEGER PRIMARY KEY (rowid=?)"},
 

@@ -27,7 +27,7 @@ const (
 	selectOperations   = `SELECT seq, key, kind, request, key_pack_id, created FROM operation ORDER BY seq`
 	selectDocuments    = `SELECT key_pack_id, kind, payload, signature, received FROM document WHERE key_pack_id = ? ORDER BY seq`
 	selectSerial       = `SELECT serial FROM used_serial WHERE serial = ?`
-	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, license_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT ?`
+	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, license_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT CAST(? AS INTEGER)`
 	selectLastAudit    = `SELECT max(seq) FROM audit_record`
 )
 

@@ -34,6 +34,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Readers is how many View calls can run at the same time; 0 means 4.
 	Readers int
+	// Synchronous is sqlitedb.SynchronousFull, the zero value, unless data may be lost, as those of a simulation.
+	Synchronous sqlitedb.Synchronous
 }
 
 // Store is the state of one license server in an SQLite file. Its methods are safe for concurrent use.
@@ -57,6 +59,7 @@ func Open(ctx context.Context, path string, opt Options) (*Store, error) {
 		ApplicationID: ApplicationID,
 		Migrations:    steps,
 		Readers:       opt.Readers,
+		Synchronous:   opt.Synchronous,
 		Logger:        opt.Logger,
 	})
 	if err != nil {

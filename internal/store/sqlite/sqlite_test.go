@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	sqlite3 "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -231,6 +232,17 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
+// insertCAL inserts a good CAL after a change.
+func insertCAL(tx store.Tx, change func(*licensing.CAL)) error {
+	c := licensing.CAL{
+		KeyPackID: licensing.FirstKeyPackID, ProductVersion: licensing.WindowsServer2022, Status: licensing.StatusActive,
+		Holder: "id:hwid-1", Expires: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}
+	change(&c)
+	_, err := tx.InsertCAL(c)
+	return err
+}
+
 // TestImpossible writes what package licensing calls impossible. The caller has a bug then: nothing is committed, even if it
 // does not look at the error.
 func TestImpossible(t *testing.T) {
@@ -253,6 +265,29 @@ func TestImpossible(t *testing.T) {
 		},
 		"server_role":   func(tx store.Tx) error { return tx.PutServer(licensing.Server{Role: 3}) },
 		"operation_key": func(tx store.Tx) error { return tx.InsertOperation(store.Operation{}) },
+		"cal_key_pack_id": func(tx store.Tx) error {
+			return insertCAL(tx, func(c *licensing.CAL) { c.KeyPackID = licensing.BuiltInKeyPackID })
+		},
+		"cal_product_version": func(tx store.Tx) error { return insertCAL(tx, func(c *licensing.CAL) { c.ProductVersion = 3 }) },
+		"cal_product_type": func(tx store.Tx) error {
+			return insertCAL(tx, func(c *licensing.CAL) { c.ProductType = licensing.BuiltIn })
+		},
+		"cal_status":             func(tx store.Tx) error { return insertCAL(tx, func(c *licensing.CAL) { c.Status = 0 }) },
+		"cal_holder":             func(tx store.Tx) error { return insertCAL(tx, func(c *licensing.CAL) { c.Holder = "" }) },
+		"temporary_spent_holder": func(tx store.Tx) error { return tx.SpendTemporary("", licensing.WindowsServer2022, time.Time{}) },
+		"host_name": func(tx store.Tx) error {
+			return tx.PutHost(licensing.Host{ProductVersion: licensing.WindowsServer2022})
+		},
+		"host_mode": func(tx store.Tx) error {
+			return tx.PutHost(licensing.Host{Name: "h", ProductVersion: licensing.WindowsServer2022, Mode: 2})
+		},
+		"host_lease_ttl": func(tx store.Tx) error {
+			return tx.PutHost(licensing.Host{Name: "h", ProductVersion: licensing.WindowsServer2022, LeaseTTL: -1})
+		},
+		"denial_reason": func(tx store.Tx) error {
+			return tx.InsertDenial(licensing.Denial{At: time.Unix(0, 0), ProductVersion: licensing.WindowsServer2022})
+		},
+		"answer_key": func(tx store.Tx) error { return tx.PutAnswer(store.Answer{At: time.Unix(0, 0)}) },
 	} {
 		var err error
 		committed := s.Update(t.Context(), func(tx store.Tx) error {
@@ -271,6 +306,27 @@ func TestImpossible(t *testing.T) {
 		if len(records) != 1 {
 			t.Errorf("there are %d audit records; want that of the installation only", len(records))
 		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLastCAL fills the IDs of CALs up: WMI has 32 bits for them.
+func TestLastCAL(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "licenses.db")
+	s := open(t, path)
+	execute(t, connect(t, path), "INSERT INTO sqlite_sequence (name, seq) VALUES ('cal', 4294967294)")
+	for _, want := range []string{"", "cal_id"} {
+		err := s.Update(t.Context(), func(tx store.Tx) error {
+			return errors.Join(insertCAL(tx, func(c *licensing.CAL) { c.Holder += want }), tx.Audit(store.AuditRecord{Action: "issue"}))
+		})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("InsertCAL: %v; want an error with %q", err, want)
+		}
+	}
+	if err := s.View(t.Context(), func(r store.Reader) error {
+		_, err := r.CAL(4294967295)
 		return err
 	}); err != nil {
 		t.Fatal(err)

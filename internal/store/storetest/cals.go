@@ -170,7 +170,7 @@ func testCountRevoked(t *testing.T, h Harness) {
 	count := func(v licensing.ProductVersion, p licensing.ProductType, want uint32, first time.Time) {
 		t.Helper()
 		view(t, s, func(r store.Reader) error {
-			n, next, err := r.CountRevoked(v, p)
+			n, next, err := r.CountRevoked(v, p, time.Time{}, 0)
 			return errors.Join(err, differ("CountRevoked", n, want), differ("next", next, first))
 		})
 	}
@@ -178,6 +178,13 @@ func testCountRevoked(t *testing.T, h Harness) {
 	count(newer, licensing.PerDevice, 1, noon().Add(time.Minute))
 	count(old, licensing.PerUser, 1, noon().Add(time.Second))
 	count(newer, licensing.PerUser, 0, time.Time{})
+	view(t, s, func(r store.Reader) error {
+		_, second, err := r.CountRevoked(old, licensing.PerDevice, noon(), 1)
+		_, none, errNone := r.CountRevoked(old, licensing.PerDevice, noon(), 2)
+		n, next, errLater := r.CountRevoked(old, licensing.PerDevice, noon().Add(time.Hour), 0)
+		return errors.Join(err, errNone, errLater, differ("the second", second, noon().Add(2*time.Hour)), differ("the third", none, time.Time{}),
+			differ("after the first", n, uint32(1)), differ("the first after it", next, noon().Add(2*time.Hour)))
+	})
 	update(t, s, func(tx store.Tx) error { return tx.DeleteCAL(all[1].ID) })
 	count(old, licensing.PerDevice, 1, noon().Add(2*time.Hour))
 }

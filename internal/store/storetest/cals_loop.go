@@ -14,8 +14,9 @@ import (
 // loopFilters are filters of every kind, each of which all CALs of loopCALs match.
 func loopFilters() []store.CALFilter {
 	return []store.CALFilter{
-		{}, {KeyPackID: licensing.FirstKeyPackID}, {Holder: "id:one"}, {Status: licensing.StatusRevoked}, {Search: "łUKASZ"},
-		{KeyPackID: licensing.FirstKeyPackID, Holder: "id:one", Status: licensing.StatusRevoked, Search: "laptop"},
+		{}, {KeyPackID: licensing.FirstKeyPackID}, {Holder: "id:one"}, {Status: licensing.StatusRevoked}, {Host: hostName(0)},
+		{Search: "łUKASZ"},
+		{KeyPackID: licensing.FirstKeyPackID, Holder: "id:one", Status: licensing.StatusRevoked, Host: hostName(0), Search: "laptop"},
 	}
 }
 
@@ -54,29 +55,44 @@ func testCALFilters(t *testing.T, h Harness) {
 			c.Holder = fmt.Sprint("holder of full ", i)
 		}
 		c.User, c.Device = texts[i%5], licensing.Device{ID: texts[i/5%5], Name: texts[i/25]}
+		c.Host = hostName(i / 2 % 2)
 		all = append(all, c)
 	}
 	all = insertCALs(t, s, all...)
+	var filters []store.CALFilter
 	for _, keyPackID := range []uint32{0, licensing.FirstKeyPackID, 77} {
 		for _, holder := range []string{"", "holder 1", "holder of full 33", "HOLDER 1"} {
 			for _, status := range []licensing.LicenseStatus{0, licensing.StatusActive, licensing.StatusRevoked, licensing.StatusPending} {
-				for _, search := range []string{"", "ärg", "σίσυφοσ", "STRA", "%", "_C", "nowhere", "holder", hostName(0)} {
-					for _, after := range []uint32{0, all[7].ID, all[39].ID, 1<<32 - 1} {
-						f := store.CALFilter{After: after, KeyPackID: keyPackID, Holder: holder, Status: status, Search: search}
-						want := only(all, func(c *licensing.CAL) bool {
-							found := strings.Contains(strings.ToLower(c.User+"\n"+c.Device.ID+"\n"+c.Device.Name), strings.ToLower(search))
-							return c.ID > after && (keyPackID == 0 || c.KeyPackID == keyPackID) && (holder == "" || c.Holder == holder) &&
-								(status == 0 || c.Status == status) && found
-						})
-						view(t, s, func(r store.Reader) error {
-							got, err := collect(r, f)
-							return errors.Join(err, differ(fmt.Sprintf("CALs(%+v)", f), got, want))
-						})
+				for _, host := range []string{"", hostName(1), "RDSH1.example.com"} {
+					for _, search := range []string{"", "ärg", "σίσυφοσ", "STRA", "%", "_C", "nowhere", "holder", hostName(0)} {
+						for _, after := range []uint32{0, all[7].ID, all[39].ID, 1<<32 - 1} {
+							filters = append(filters, store.CALFilter{
+								After: after, KeyPackID: keyPackID, Holder: holder, Status: status, Host: host, Search: search,
+							})
+						}
 					}
 				}
 			}
 		}
 	}
+	view(t, s, func(r store.Reader) error {
+		for _, f := range filters {
+			got, err := collect(r, f)
+			if err := errors.Join(err, differ(fmt.Sprintf("CALs(%+v)", f), got, selectCALs(all, f))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// selectCALs is what CALs should return.
+func selectCALs(all []licensing.CAL, f store.CALFilter) []licensing.CAL {
+	return only(all, func(c *licensing.CAL) bool {
+		texts := strings.ToLower(c.User + "\n" + c.Device.ID + "\n" + c.Device.Name)
+		return c.ID > f.After && (f.KeyPackID == 0 || c.KeyPackID == f.KeyPackID) && (f.Holder == "" || c.Holder == f.Holder) &&
+			(f.Status == 0 || c.Status == f.Status) && (f.Host == "" || c.Host == f.Host) && strings.Contains(texts, strings.ToLower(f.Search))
+	})
 }
 
 // testCALsBreak leaves loops early, in every way there is, more often than a store has connections.
@@ -199,7 +215,7 @@ func testCALsBodyWrites(t *testing.T, h Harness) {
 				case 3:
 					c.Status, c.Holder = licensing.StatusActive, fmt.Sprint("id:other ", c.ID)
 				case 4:
-					c.User, c.Device = "nobody", licensing.Device{}
+					c.User, c.Device, c.Host = "nobody", licensing.Device{}, "nowhere"
 				}
 				if len(seen)%5 != 0 {
 					err = tx.UpdateCAL(c)

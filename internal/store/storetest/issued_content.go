@@ -122,17 +122,7 @@ func checkCALs(r store.Reader, all []licensing.CAL) error {
 				return fmt.Errorf("a holder has two CALs in Slot %d", of[i].Slot())
 			}
 		}
-		revoked := only(all, func(o *licensing.CAL) bool {
-			return o.ProductVersion == k.ProductVersion && o.ProductType == k.ProductType && o.Status == licensing.StatusRevoked
-		})
-		var first time.Time
-		for i, k := range revoked {
-			if i == 0 || k.Expires.Before(first) {
-				first = k.Expires
-			}
-		}
-		n, next, err := r.CountRevoked(k.ProductVersion, k.ProductType)
-		if err := errors.Join(err, differ("CountRevoked", n, uint32(len(revoked))), differ("next of CountRevoked", next, first)); err != nil {
+		if err := checkRevoked(r, all, k.ProductVersion, k.ProductType); err != nil {
 			return err
 		}
 	}
@@ -142,6 +132,26 @@ func checkCALs(r store.Reader, all []licensing.CAL) error {
 	}
 	slices.SortFunc(expired, func(a, b licensing.CAL) int { return cmp.Compare(a.ID, b.ID) })
 	return errors.Join(err, differ("ExpiredCALs at the end of time", expired, nilIfNone(slices.Clone(all))))
+}
+
+// checkRevoked compares CountRevoked with the list of all CALs, at the beginning of time and at noon.
+func checkRevoked(r store.Reader, all []licensing.CAL, v licensing.ProductVersion, t licensing.ProductType) error {
+	for _, now := range []time.Time{{}, noon()} {
+		ends := []time.Time{}
+		for _, k := range all {
+			if k.ProductVersion == v && k.ProductType == t && k.Status == licensing.StatusRevoked && k.Expires.After(now) {
+				ends = append(ends, k.Expires)
+			}
+		}
+		slices.SortFunc(ends, time.Time.Compare)
+		for skip, end := range append(ends, time.Time{}) {
+			n, next, err := r.CountRevoked(v, t, now, uint32(skip))
+			if err := errors.Join(err, differ("CountRevoked", n, uint32(len(ends))), differ("next of CountRevoked", next, end)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkLeases compares every other way to read leases with the list of all.

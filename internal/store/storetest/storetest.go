@@ -7,16 +7,18 @@
 //
 //   - Instants are kept to the microsecond and come back in UTC; the zero time.Time comes back as such.
 //   - Text is valid UTF-8 without NUL characters, of any length; other text is refused as Invalid. So are an instant
-//     outside the years 1 to 9999 and a NoticeSeq above the largest int64. Nil and empty bytes are the same.
-//   - IDs and Seqs in what is inserted are not read. Seqs ascend in the order of insertion and, like the IDs of key packs,
-//     are never given out again, neither after a removal nor after a reopening nor by a restored backup. Gaps are allowed.
-//   - Every successful write other than Audit is a change, even one that writes what was there. A transaction refused for
-//     want of an audit record returns a Fault of kind Internal.
+//     outside the years 1 to 9999, a NoticeSeq above the largest int64, and the zero time where package store says that it
+//     is missed. Nil and empty bytes are the same. Texts are compared byte by byte, but for CALFilter.Search.
+//   - IDs and Seqs in what is inserted are not read, but that of PutLease. They ascend in the order of insertion and are never
+//     given out again, neither after a removal nor after a reopening nor by a restored backup. Gaps are allowed.
+//   - Every successful write other than Audit, ExtendLease and Forget is a change, even one that writes what was there; a
+//     second SpendTemporary is none. A transaction refused for want of an audit record returns a Fault of kind Internal.
 //   - A Fault changes nothing and leaves the transaction usable: fn may handle it and go on. After any other error of a
 //     method the transaction is not committed, whatever fn returns.
-//   - The body of a loop over KeyPacks may read, nest another such loop, update and delete the key pack it was given, and
-//     insert others, which the loop then does not reach. Whether it sees changes of key packs ahead of it is open.
-//   - AuditRecords and Documents that find nothing return no error; a limit below 1 finds nothing.
+//   - The body of a loop over KeyPacks or CALs may read, nest other such loops, update and delete the key pack or CAL it was
+//     given, also so that the filter does not match any more, and insert others, which the loop then does not reach. Whether
+//     it sees changes of those ahead of it is open.
+//   - A method that returns a list and finds nothing returns no error; a limit below 1 finds nothing, but in LeaseFilter.
 //   - An Update or View that does not begin because ctx has ended returns an error that wraps ctx.Err(), and so does a View
 //     whose reads that interrupted.
 //   - After a panic in fn nothing of it is committed and the store goes on; whether Update returns an error or panics is open.
