@@ -160,6 +160,6 @@ type Settled struct {
 	Server      uint32
 	Key         string
 	RequestHash []byte // SHA-256: the same key with another request is refused
-	Response    Signed
+	Response    Signed // a Grant, or why it was refused
 	At          time.Time
 }

@@ -3,6 +3,7 @@ package clearinghouse
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,8 @@ import (
 
 // Perform settles one operation of the license server with that product ID and returns the signed Grant. What it decides is
 // one transaction: ledger entry, the source's release notice, and the answer kept under the operation's key. Asked again
-// with the same key it returns the same answer.
+// with the same key it returns the same answer, also if that is a refusal for good: Invalid, NotSupported, OutOfRange, NotFound,
+// AlreadyExists. A refusal for now is not kept: the same key is decided anew.
 //
 // An import waits, after its commit and before its answer, until a source that is reachable has released the CALs, but not
 // longer than Options.ReleaseWait. A source that is away applies the notice at its next contact.
@@ -30,28 +32,21 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 	var (
 		answer  Signed
 		server  Server
-		guessed bool
+		refused error
 	)
 	err = s.store.Update(ctx, func(tx Tx) error {
 		var err error
 		if server, err = activeServer(tx, productID); err != nil {
 			return err
 		}
-		settled, err := tx.Settled(server.ID, op.Key)
-		if err == nil {
-			if !bytes.Equal(settled.RequestHash, requestHash) {
-				return licensing.Faultf(licensing.Invalid, "the key %s was used for another operation", op.Key)
-			}
-			answer = settled.Response
-			return nil
-		}
-		if licensing.KindOf(err) != licensing.NotFound {
+		var known bool
+		if answer, known, err = s.settled(tx, server, op.Key, requestHash); known || err != nil {
 			return err
 		}
 		d := decision{Tx: tx, service: s, server: server, op: op}
 		grant, err := d.decide()
 		if err != nil {
-			guessed = errors.Is(err, errWrongCredentials)
+			refused = err
 			return err
 		}
 		if answer, err = Sign(s.keys.Signing, PurposeGrant, grant); err != nil {
@@ -59,8 +54,11 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 		}
 		return tx.InsertSettled(Settled{Server: server.ID, Key: op.Key, RequestHash: requestHash, Response: answer, At: s.now()})
 	})
-	if guessed {
+	if errors.Is(refused, errWrongCredentials) {
 		s.countFailure(server.ID)
+	}
+	if err != nil && isFinal(refused) {
+		answer, err = s.keepRefusal(ctx, server, op.Key, requestHash, refused)
 	}
 	if err != nil {
 		return Signed{}, err
@@ -73,6 +71,60 @@ func (s *Service) Perform(ctx context.Context, productID string, op Operation) (
 		s.step("clearinghouse.answering")
 	}
 	return answer, nil
+}
+
+// refusal is what is kept of an operation that was refused.
+type refusal struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+}
+
+// isFinal tells whether a refusal is the answer for good: the license server closes the operation. What is refused for another
+// reason, such as too many failures, it may keep and ask for again.
+func isFinal(err error) bool {
+	switch licensing.KindOf(err) {
+	case licensing.Invalid, licensing.NotSupported, licensing.OutOfRange, licensing.NotFound, licensing.AlreadyExists:
+		return true
+	}
+	return false
+}
+
+// settled returns the answer that the key has already: a grant, or the fault of a refusal.
+func (s *Service) settled(tx Tx, server Server, key string, requestHash []byte) (answer Signed, known bool, err error) {
+	settled, err := tx.Settled(server.ID, key)
+	switch {
+	case err != nil && licensing.KindOf(err) == licensing.NotFound:
+		return Signed{}, false, nil
+	case err != nil:
+		return Signed{}, false, err
+	case !bytes.Equal(settled.RequestHash, requestHash):
+		return Signed{}, true, licensing.Faultf(licensing.Invalid, "the key %s was used for another operation", key)
+	}
+	var r refusal
+	if settled.Response.Verify(s.keys.Signing.Public().(ed25519.PublicKey), purposeRefusal, &r) == nil {
+		return Signed{}, true, &licensing.Fault{Kind: licensing.ParseKind(r.Kind), Msg: r.Message}
+	}
+	return settled.Response, true, nil
+}
+
+// keepRefusal keeps a refusal under the operation's key and returns it: a copy of the request that the network delivers late must
+// not be decided anew, because nobody waits for the CALs any more. One that came first, since the refusal, has its answer.
+func (s *Service) keepRefusal(ctx context.Context, server Server, key string, requestHash []byte, refused error) (answer Signed, err error) {
+	kept, err := Sign(s.keys.Signing, purposeRefusal, refusal{licensing.KindOf(refused).String(), licensing.Message(refused)})
+	if err != nil {
+		return Signed{}, err
+	}
+	known := false
+	err = s.store.Update(ctx, func(tx Tx) (err error) {
+		if answer, known, err = s.settled(tx, server, key, requestHash); known || err != nil {
+			return err
+		}
+		return tx.InsertSettled(Settled{Server: server.ID, Key: key, RequestHash: requestHash, Response: kept, At: s.now()})
+	})
+	if err == nil && !known {
+		err = refused
+	}
+	return answer, err
 }
 
 // awaitRelease wakes the source of an import and waits for it.

@@ -58,6 +58,79 @@ func TestPerformIsIdempotent(t *testing.T) {
 	}
 }
 
+// TestRefusalIsFinal: a copy of a refused operation that arrives late is not decided anew when the cause is gone. The license server
+// has closed it: nobody would install what it is granted.
+func TestRefusalIsFinal(t *testing.T) {
+	for name, c := range map[string]struct {
+		refused func(*scene) clearinghouse.Operation
+		cure    func(*scene, clearinghouse.Operation)
+		want    licensing.Kind
+	}{
+		"too few CALs in the pool": {func(s *scene) clearinghouse.Operation { return s.office.install(s.agreement, 11) },
+			func(s *scene, _ clearinghouse.Operation) { s.do(s.a, s.giveBack(s.agreement, 10)) }, licensing.OutOfRange},
+		"too few CALs at the source": {func(s *scene) clearinghouse.Operation { return s.importOf(s.agreement, 11, s.a) },
+			func(s *scene, _ clearinghouse.Operation) { s.do(s.a, s.office.install(s.agreement, 5)) }, licensing.OutOfRange},
+		"an agreement not sold yet": {func(s *scene) clearinghouse.Operation {
+			op := s.office.install(s.agreement, 1)
+			op.Credentials.AgreementNumber = other(op.Credentials.AgreementNumber)
+			return op
+		}, func(s *scene, op clearinghouse.Operation) {
+			s.sellAs(clearinghouse.SellRequest{Organization: s.own.ID, Credentials: op.Credentials, ProductVersion: 7, Count: 5})
+		}, licensing.NotFound},
+		"an entitlement that is nowhere": {func(s *scene) clearinghouse.Operation {
+			op := s.office.convert(s.agreement, 1)
+			op.Entitlement = "NONE"
+			return op
+		}, func(*scene, clearinghouse.Operation) {}, licensing.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			op := c.refused(s)
+			_, first := s.Perform(t.Context(), s.b.productID, op)
+			wantKind(t, first, c.want)
+			c.cure(s, op)
+			after := s.state()
+			_, second := s.Perform(t.Context(), s.b.productID, op)
+			wantKind(t, second, c.want)
+			if licensing.Message(second) != licensing.Message(first) {
+				t.Errorf("refused first because %s, then because %s", licensing.Message(first), licensing.Message(second))
+			}
+			if s.state() != after {
+				t.Error("the late copy has changed something")
+			}
+			op.Count++
+			_, err := s.Perform(t.Context(), s.b.productID, op)
+			wantKind(t, err, licensing.Invalid) // the key of another operation
+			if op.Count--; op.Entitlement == "" {
+				s.do(s.b, s.ask(op)) // a new wish
+			}
+		})
+	}
+}
+
+// TestRefusedForNow: the license server keeps what was refused for a time only, and asks again with the same key.
+func TestRefusedForNow(t *testing.T) {
+	s := newScene(t)
+	op := s.office.install(s.agreement, 1)
+	if err := s.Deactivate(t.Context(), s.b.productID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Perform(t.Context(), s.b.productID, op)
+	wantKind(t, err, licensing.NotActivated)
+	s.activation(s.b)(s.Activate(t.Context(), s.b.productID, s.b.request(s.own.EnrolmentKey)))
+	for range 100 {
+		wrong := s.office.install(s.agreement, 1)
+		wrong.Credentials.AgreementNumber = other(wrong.Credentials.AgreementNumber)
+		_, err := s.Perform(t.Context(), s.b.productID, wrong)
+		wantKind(t, err, licensing.NotFound)
+	}
+	_, err = s.Perform(t.Context(), s.b.productID, op)
+	wantKind(t, err, licensing.Limited)
+	s.clock.advance(time.Hour)
+	s.do(s.b, op)
+	s.wantBalance(s.agreement, licensing.PerDevice, s.b, "", 1)
+}
+
 // TestKeysBelongToOneServer: what one license server chose as key means nothing for another.
 func TestKeysBelongToOneServer(t *testing.T) {
 	s := newScene(t)

@@ -88,7 +88,10 @@ type Notice struct {
 	At              time.Time                `json:"at"`
 }
 
-const purposeAnswer Purpose = "calkeeper answer v1"
+const (
+	purposeAnswer  Purpose = "calkeeper answer v1"
+	purposeRefusal Purpose = "calkeeper refusal v1"
+)
 
 func signAnswer(key ed25519.PrivateKey, answer []byte) []byte {
 	return ed25519.Sign(key, signedBytes(purposeAnswer, answer))

@@ -103,7 +103,7 @@ func (n *network) roundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || next == replyLost {
 		return nil, errNetwork
 	}
-	if next == copied && r.URL.Path == wire.PerformPath && response.StatusCode == http.StatusOK {
+	if next == copied && r.URL.Path == wire.PerformPath {
 		again := r.Clone(context.Background())
 		again.Body = io.NopCloser(bytes.NewReader(body))
 		w.late = append(w.late, again)

@@ -57,3 +57,35 @@ func BenchmarkPost(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNotices reads the next notices of a license server, as each import and each poll does.
+func BenchmarkNotices(b *testing.B) {
+	store := openNew(b)
+	err := store.Update(b.Context(), func(tx clearinghouse.Tx) error {
+		id, err := tx.InsertServer(clearinghouse.Server{ProductID: "product", Name: "ls1.example", State: clearinghouse.ServerActive})
+		for seq := range uint64(200) {
+			err = errors.Join(err, tx.InsertNotice(clearinghouse.QueuedNotice{
+				Server: id, Seq: seq + 1, Signed: clearinghouse.Signed{Payload: make([]byte, 300), Signature: make([]byte, 64)},
+			}))
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []uint64{0, 1, 64} {
+		b.Run(fmt.Sprintf("notices=%d", n), func(b *testing.B) {
+			err := store.View(b.Context(), func(r clearinghouse.Reader) error {
+				for b.Loop() {
+					if notices, err := r.Notices(1, 200-n, 64); err != nil || uint64(len(notices)) != n {
+						return fmt.Errorf("%d notices, %w", len(notices), err)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

@@ -49,7 +49,7 @@ func (r reader) Holdings(h clearinghouse.Holder) ([]clearinghouse.Balance, error
 func (r reader) Entries(after uint64, limit int) ([]clearinghouse.Entry, error) {
 	var entries []clearinghouse.Entry
 	_, err := all(r, "entries", `SELECT e.seq, e.at, e.kind, e.key, e.actor, p.line, p.entitlement, p.product_type, p.holder, p.delta
-		FROM (SELECT seq, at, kind, key, actor FROM entries WHERE seq > ? ORDER BY seq LIMIT ?) AS e
+		FROM (SELECT seq, at, kind, key, actor FROM entries WHERE seq > ? ORDER BY seq LIMIT `+limited+`) AS e
 		LEFT JOIN postings AS p ON p.entry = e.seq ORDER BY e.seq, p.line`,
 		func(r *row) struct{} {
 			e := clearinghouse.Entry{Seq: r.uint64(), At: r.time(), Kind: r.text(), Key: r.text(), Actor: r.text()}

@@ -92,6 +92,10 @@ func optionalID(id uint32) any {
 // bound returns a sequence number as SQLite, whose integers are signed, can compare it.
 func bound(seq uint64) int64 { return int64(min(seq, math.MaxInt64)) }
 
+// limited is the parameter of a LIMIT. SQLite plans a bare LIMIT ? for the number that is bound, and so prepares the statement
+// anew each time that another is: also after the bindings were cleared, which is each time that it is used.
+const limited = `CAST(? AS INTEGER)`
+
 // all returns the rows of a query. op names the method for the log.
 func all[T any](r reader, op, query string, scan func(*row) T, args ...any) ([]T, error) {
 	var found []T

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -46,4 +47,24 @@ func TestStore(t *testing.T) {
 		},
 		OpenBackup: func(t *testing.T, path string) clearinghouse.Store { return openAt(t, path) },
 	})
+}
+
+// TestLimitStaysPrepared: a query with a limit is not prepared anew each time, which costs ten times what it does. What SQLite
+// prepares takes memory of Go's, too.
+func TestLimitStaysPrepared(t *testing.T) {
+	err := openNew(t).View(t.Context(), func(r clearinghouse.Reader) error {
+		for name, query := range map[string]func() error{
+			"notices": func() error { _, err := r.Notices(1, 0, 64); return err },
+			"entries": func() error { _, err := r.Entries(0, 64); return err },
+		} {
+			var err error
+			if n := testing.AllocsPerRun(10, func() { err = errors.Join(err, query()) }); n > 10 || err != nil {
+				t.Errorf("%s: %v allocations, %v", name, n, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

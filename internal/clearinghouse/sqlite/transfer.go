@@ -63,7 +63,7 @@ func scanNotice(r *row) clearinghouse.QueuedNotice {
 // Notices returns the first notices after that sequence number, at most limit; none if limit is not positive.
 func (r reader) Notices(server uint32, after uint64, limit int) ([]clearinghouse.QueuedNotice, error) {
 	return all(r, "notices",
-		`SELECT server, seq, payload, signature FROM notices WHERE server = ? AND seq > ? ORDER BY seq LIMIT ?`,
+		`SELECT server, seq, payload, signature FROM notices WHERE server = ? AND seq > ? ORDER BY seq LIMIT `+limited,
 		scanNotice, server, bound(after), max(limit, 0))
 }
 
