@@ -100,7 +100,7 @@ func (s *Service) SetContact(ctx context.Context, actor string, f func(*licensin
 }
 
 // Activate takes a license server ID that the clearinghouse's operator gave by phone or web: 35 characters, made for this
-// license server. Faults: Invalid, AlreadyExists if another ID is in use.
+// license server. Faults: Invalid, AlreadyExists if another ID is in use, Unavailable if no clearinghouse is configured.
 func (s *Service) Activate(ctx context.Context, actor, licenseServerID string) error {
 	id, err := s.checkID(licenseServerID)
 	if err != nil {
@@ -126,21 +126,23 @@ func (s *Service) Reactivate(ctx context.Context, actor, newLicenseServerID stri
 }
 
 func (s *Service) checkID(id string) (string, error) {
-	canonical, err := keycode.Check(id)
-	if err == nil {
-		_, err = keycode.Open(canonical, keycode.LicenseServerID, s.clearinghouse.Secret(), keycode.Binding{})
-	}
-	if errors.Is(err, keycode.ErrNoSecret) {
-		return "", noClearinghouse()
-	}
-	if err != nil {
-		return "", licensing.Faultf(licensing.Invalid, "the license server ID: %v", err)
-	}
-	return canonical, nil
+	return s.checkCode("license server ID", id, keycode.LicenseServerID, keycode.Binding{})
 }
 
-func noClearinghouse() error {
-	return licensing.Faultf(licensing.Unavailable, "no clearinghouse is configured: give its authority document")
+// checkCode verifies a code that was typed in. Without a clearinghouse only its form can be checked. Faults: Invalid, Unavailable.
+func (s *Service) checkCode(what, code string, kind keycode.Kind, b keycode.Binding) (canonical string, err error) {
+	canonical, err = keycode.Check(code)
+	if err == nil {
+		_, err = keycode.Open(canonical, kind, s.clearinghouse.Secret(), b)
+	}
+	if errors.Is(err, keycode.ErrNoSecret) {
+		return "", licensing.Faultf(licensing.Unavailable,
+			"the %s cannot be verified: this license server has no clearinghouse configured; give its authority document", what)
+	}
+	if err != nil {
+		return "", licensing.Faultf(licensing.Invalid, "the %s: %v", what, err)
+	}
+	return canonical, nil
 }
 
 func (s *Service) takeID(v *licensing.Server, id string) (detail string) {
@@ -211,15 +213,15 @@ func (s *Service) take(ctx context.Context, actor, action string, a clearinghous
 	})
 }
 
-// Deactivate gives up the ID with a confirmation code that the clearinghouse's operator gave.
+// Deactivate gives up the ID with a confirmation code that the clearinghouse's operator gave. Faults: NotActivated, Invalid,
+// Unavailable if no clearinghouse is configured.
 func (s *Service) Deactivate(ctx context.Context, actor, confirmationCode string) error {
 	server, err := s.activated(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = keycode.Open(confirmationCode, keycode.Confirmation, s.clearinghouse.Secret(), keycode.Binding{Target: server.LicenseServerID})
-	if err != nil {
-		return licensing.Faultf(licensing.Invalid, "the confirmation code: %v", err)
+	if _, err := s.checkCode("confirmation code", confirmationCode, keycode.Confirmation, keycode.Binding{Target: server.LicenseServerID}); err != nil {
+		return err
 	}
 	return s.giveUp(ctx, actor)
 }

@@ -402,6 +402,25 @@ func TestNoClearinghouse(t *testing.T) {
 	d.wantKind(d.Activate(t.Context(), "admin", id), licensing.Invalid)
 }
 
+// TestClearinghouseLost: the configuration of one that is activated has lost its clearinghouse. No code is wrong for that.
+func TestClearinghouseLost(t *testing.T) {
+	d := newDesk(t)
+	id := d.newID()
+	d.must(d.Activate(t.Context(), "admin", id))
+	confirmation, err := d.house.seal(keycode.Confirmation, keycode.Binding{Target: id})
+	d.must(err)
+	d.house.secret = keycode.Secret{}
+	d.wantKind(d.Deactivate(t.Context(), "admin", "nonsense"), licensing.Invalid)
+	err = d.Deactivate(t.Context(), "admin", confirmation)
+	d.wantKind(err, licensing.Unavailable)
+	if err != nil && !strings.Contains(err.Error(), "this license server has no clearinghouse configured") {
+		t.Errorf("the fault does not say what is missing: %v", err)
+	}
+	if s := d.server(); !s.Activated() {
+		t.Error("deactivated by a code that nobody could check")
+	}
+}
+
 // TestDatabaseOfAnother: a database works with one identity only.
 func TestDatabaseOfAnother(t *testing.T) {
 	d := newDesk(t)

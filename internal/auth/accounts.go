@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
@@ -46,11 +47,12 @@ type Accounts struct {
 	proved    map[string][]byte
 	provedKey []byte
 	busy      chan struct{} // bounds how many passwords are hashed at once
+	derive    func(password string, salt []byte, iterations int) ([]byte, error)
 }
 
 // LoadAccounts reads the accounts from a file; one that is not there has none.
 func LoadAccounts(path string) (*Accounts, error) {
-	a := &Accounts{path: path, proved: map[string][]byte{}, provedKey: make([]byte, 32), busy: make(chan struct{}, 2)}
+	a := &Accounts{path: path, proved: map[string][]byte{}, provedKey: make([]byte, 32), busy: make(chan struct{}, 2), derive: derive}
 	rand.Read(a.provedKey)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +92,7 @@ func (a *Accounts) Role(user string) (Role, bool) {
 }
 
 // Generate adds an account with a random password of at least 128 bits, or gives it a new one, and returns the password. Such
-// a password needs no slow hash: nobody can try so many.
+// a password needs no slow hash: nobody can try so many. Only a refusal is as slow as for any other account.
 func (a *Accounts) Generate(user string, role Role) (password string, err error) {
 	password = rand.Text()
 	return password, a.set(user, password, role, 1)
@@ -110,7 +112,7 @@ func (a *Accounts) set(user, password string, role Role, iterations int) error {
 	}
 	salt := make([]byte, 16)
 	rand.Read(salt)
-	hash, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	hash, err := a.derive(password, salt, iterations)
 	if err != nil {
 		return err
 	}
@@ -123,6 +125,35 @@ func (a *Accounts) set(user, password string, role Role, iterations int) error {
 			next = append(next, old)
 		}
 	}
+	return a.store(next)
+}
+
+// Remove takes an account away and writes the file. The last Administrator cannot be removed: nobody could administer any more.
+func (a *Accounts) Remove(user string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var next []Account
+	administrators := 0
+	for _, old := range a.accounts {
+		if strings.EqualFold(old.User, user) {
+			continue
+		}
+		next = append(next, old)
+		if old.Role == Administrator {
+			administrators++
+		}
+	}
+	switch {
+	case len(next) == len(a.accounts):
+		return fmt.Errorf("there is no account %s", user)
+	case administrators == 0:
+		return fmt.Errorf("%s is the last Administrator: add another one first", user)
+	}
+	return a.store(next)
+}
+
+// store makes next the accounts, in the file and here. a.mu is held.
+func (a *Accounts) store(next []Account) error {
 	text, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
 		return err
@@ -136,8 +167,8 @@ func (a *Accounts) set(user, password string, role Role, iterations int) error {
 }
 
 // Authenticate checks user and password. The user name is compared without case, and a domain or host before a backslash is
-// left out: all accounts are local. The error is ErrCredentials.
-func (a *Accounts) Authenticate(user, password string) (Identity, error) {
+// left out: all accounts are local. The error is ErrCredentials, or that of ctx if it ends while others' passwords are hashed.
+func (a *Accounts) Authenticate(ctx context.Context, user, password string) (Identity, error) {
 	if _, name, ok := strings.Cut(user, `\`); ok {
 		user = name
 	}
@@ -152,10 +183,14 @@ func (a *Accounts) Authenticate(user, password string) (Identity, error) {
 	if known && hmac.Equal(proof, proved) {
 		return Identity{User: account.User, Role: account.Role}, nil
 	}
-	a.busy <- struct{}{}
-	hash, err := pbkdf2.Key(sha256.New, password, account.Salt, account.Iterations, sha256.Size)
+	select {
+	case a.busy <- struct{}{}:
+	case <-ctx.Done():
+		return Identity{}, ctx.Err()
+	}
+	fits := a.check(account, password)
 	<-a.busy
-	if err != nil || subtle.ConstantTimeCompare(hash, account.Hash) != 1 || !known {
+	if !fits || !known {
 		return Identity{}, ErrCredentials
 	}
 	// The password may have been changed while this one was hashed.
@@ -166,6 +201,24 @@ func (a *Accounts) Authenticate(user, password string) (Identity, error) {
 	}
 	a.proved[strings.ToLower(user)] = proof
 	return Identity{User: account.User, Role: account.Role}, nil
+}
+
+// check tells whether the password is the account's. One that is not costs all the iterations, also where the account's own hash
+// is quick: the time must not tell that there is an account, nor that its password was generated.
+func (a *Accounts) check(account Account, password string) bool {
+	hash, err := a.derive(password, account.Salt, account.Iterations)
+	if err == nil && subtle.ConstantTimeCompare(hash, account.Hash) == 1 {
+		return true
+	}
+	if rest := iterations - account.Iterations; rest > 0 {
+		_, _ = a.derive(password, account.Salt, rest)
+	}
+	return false
+}
+
+// derive is PBKDF2-HMAC-SHA256 (RFC 8018).
+func derive(password string, salt []byte, iterations int) ([]byte, error) {
+	return pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
 }
 
 // find returns the account; for an unknown user one that costs as much to check and never fits.

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/json"
@@ -43,7 +44,14 @@ func accounts(t testing.TB, users ...string) (_ *auth.Accounts, path string) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return load(t, path), path
+	a := load(t, path)
+	a.SetDerive(cheap)
+	return a, path
+}
+
+// cheap is derived in few iterations.
+func cheap(password string, salt []byte, iterations int) ([]byte, error) {
+	return pbkdf2.Key(sha256.New, password, salt, min(iterations, 10), sha256.Size)
 }
 
 func load(t testing.TB, path string) *auth.Accounts {
@@ -64,14 +72,14 @@ func set(t testing.TB, a *auth.Accounts, user, password string, role auth.Role) 
 
 func checkAccepted(t testing.TB, a *auth.Accounts, user, password string, want auth.Identity) {
 	t.Helper()
-	if i, err := a.Authenticate(user, password); err != nil || i != want {
+	if i, err := a.Authenticate(t.Context(), user, password); err != nil || i != want {
 		t.Errorf("%q: %+v, %v; want %+v", user, i, err, want)
 	}
 }
 
 func checkRefused(t testing.TB, a *auth.Accounts, user, password string) {
 	t.Helper()
-	if i, err := a.Authenticate(user, password); !errors.Is(err, auth.ErrCredentials) || i != (auth.Identity{}) {
+	if i, err := a.Authenticate(t.Context(), user, password); !errors.Is(err, auth.ErrCredentials) || i != (auth.Identity{}) {
 		t.Errorf("%q with a wrong password: %+v, %v; want only %v", user, i, err, auth.ErrCredentials)
 	}
 }
@@ -91,7 +99,6 @@ func TestAuthenticate(t *testing.T) {
 			checkRefused(t, a, `FARM\bob`, password)
 		}
 	}
-	// Those who are not known cost as much as others with 600,000 iterations: no more of them than needed.
 	for _, user := range []string{"", `Administrator\`, `FARM\Domain\Administrator`, "Administrator@farm.example"} {
 		checkRefused(t, a, user, right)
 	}
@@ -141,6 +148,7 @@ func TestSet(t *testing.T) {
 func TestGenerate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts.json")
 	a := load(t, path)
+	a.SetDerive(cheap)
 	seen := map[string]bool{}
 	var previous string
 	for range 3 {
@@ -156,7 +164,9 @@ func TestGenerate(t *testing.T) {
 		if text, err := os.ReadFile(path); err != nil || bytes.Contains(text, []byte(password)) {
 			t.Errorf("the file holds the password (%v)", err)
 		}
-		for _, a := range []*auth.Accounts{a, load(t, path)} {
+		reloaded := load(t, path)
+		reloaded.SetDerive(cheap)
+		for _, a := range []*auth.Accounts{a, reloaded} {
 			checkAccepted(t, a, "administrator", password, auth.Identity{User: "Administrator", Role: auth.Administrator})
 			checkRefused(t, a, "Administrator", strings.ToLower(password))
 			checkRefused(t, a, "Administrator", previous)
@@ -224,6 +234,7 @@ func TestChangeWhileProved(t *testing.T) {
 	}
 	checkAccepted(t, a, "Administrator", wrong, auth.Identity{User: "ADMINISTRATOR", Role: auth.Auditor})
 	reloaded := load(t, path)
+	reloaded.SetDerive(cheap)
 	checkAccepted(t, reloaded, "Administrator", wrong, auth.Identity{User: "ADMINISTRATOR", Role: auth.Auditor})
 }
 
@@ -259,7 +270,7 @@ func TestHashingIsBounded(t *testing.T) {
 		for range callers {
 			for user, password := range map[string]string{"Administrator": wrong, "nobody": right, "bob": right} {
 				go func() {
-					_, err := a.Authenticate(user, password)
+					_, err := a.Authenticate(t.Context(), user, password)
 					answers <- err
 				}()
 			}
@@ -290,6 +301,72 @@ func TestHashingIsBounded(t *testing.T) {
 	})
 }
 
+// TestWaitEnds: who gives up waiting for a slot gets his answer at once.
+func TestWaitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := accounts(t, "Administrator")
+		slots := a.Slots()
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		answers := make(chan error)
+		for _, user := range []string{"Administrator", "nobody"} {
+			go func() {
+				i, err := a.Authenticate(ctx, user, right)
+				if i != (auth.Identity{}) {
+					t.Errorf("%s is %+v", user, i)
+				}
+				answers <- err
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		for range 2 {
+			if err := <-answers; !errors.Is(err, context.Canceled) {
+				t.Errorf("who gave up got %v", err)
+			}
+		}
+		for range cap(slots) {
+			<-slots
+		}
+		if len(slots) != 0 {
+			t.Errorf("%d slots are taken by those who gave up", len(slots))
+		}
+		checkAccepted(t, a, "Administrator", right, auth.Identity{User: "Administrator", Role: auth.Administrator})
+	})
+}
+
+// TestRefusalsCostTheSame: the time that a refusal takes does not tell whether there is such an account, nor how its password was
+// made.
+func TestRefusalsCostTheSame(t *testing.T) {
+	a := load(t, filepath.Join(t.TempDir(), "accounts.json"))
+	cost := 0
+	a.SetDerive(func(password string, salt []byte, iterations int) ([]byte, error) {
+		cost += iterations
+		return cheap(password, salt, iterations)
+	})
+	set(t, a, "chosen", right, auth.Administrator)
+	generated, err := a.Generate("generated", auth.Administrator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"chosen", "generated", "nobody", ""} {
+		for _, password := range []string{wrong, ""} {
+			cost = 0
+			checkRefused(t, a, user, password)
+			if cost != 600_000 {
+				t.Errorf("%q is refused after %d iterations", user, cost)
+			}
+		}
+	}
+	cost = 0
+	checkAccepted(t, a, "generated", generated, auth.Identity{User: "generated", Role: auth.Administrator})
+	if cost != 1 {
+		t.Errorf("a generated password that is right takes %d iterations", cost)
+	}
+}
+
 // TestChangeWhileHashing changes the password of one who waits for a slot.
 func TestChangeWhileHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -300,7 +377,7 @@ func TestChangeWhileHashing(t *testing.T) {
 		}
 		answer := make(chan error, 1)
 		go func() {
-			_, err := a.Authenticate("Administrator", right)
+			_, err := a.Authenticate(t.Context(), "Administrator", right)
 			answer <- err
 		}()
 		synctest.Wait()

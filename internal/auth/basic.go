@@ -27,7 +27,7 @@ func (b *Basic) Authenticate(ctx context.Context, r *http.Request) (context.Cont
 	if !ok {
 		return ctx, ErrCredentials
 	}
-	i, err := b.Accounts.Authenticate(user, password)
+	i, err := b.Accounts.Authenticate(ctx, user, password)
 	if err != nil {
 		return ctx, err
 	}

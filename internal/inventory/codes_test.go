@@ -1,9 +1,11 @@
 package inventory_test
 
 import (
+	"strings"
 	"testing"
 
 	"calkeeper/internal/clearinghouse"
+	"calkeeper/internal/inventory"
 	"calkeeper/internal/keycode"
 	"calkeeper/internal/licensing"
 )
@@ -84,6 +86,39 @@ func TestOfflineCodeRefuses(t *testing.T) {
 	if a.total() != 10 || b.total() != 0 {
 		t.Errorf("something was installed: a has %d CALs and b %d", a.total(), b.total())
 	}
+}
+
+// unconfigured is a clearinghouse that the configuration has lost.
+type unconfigured struct{ inventory.Clearinghouse }
+
+func (unconfigured) Secret() keycode.Secret { return keycode.Secret{} }
+
+// TestOfflineCodeWithoutClearinghouse: the configuration of an activated license server has lost its clearinghouse. That makes no
+// code wrong, but for one that is mistyped.
+func TestOfflineCodeWithoutClearinghouse(t *testing.T) {
+	w, a, b, s := newPair(t)
+	w.done(a.request(clearinghouse.Install, s, 0, 10, nil))
+	install, imports := w.issued(s, a, nil), w.issued(s, b, a)
+	withSecret := b.inventory
+	b.inventory = inventory.New(b.store, unconfigured{b.client}, inventory.Options{Now: w.clock, Random: w.random, Logger: w.logger()})
+	for _, kind := range []clearinghouse.OperationKind{clearinghouse.Install, clearinghouse.Import, clearinghouse.Reinstall} {
+		code := install
+		if kind == clearinghouse.Import {
+			code = imports
+		}
+		_, err := b.useCode(kind, code)
+		w.wantKind(licensing.Unavailable, err)
+		if !strings.Contains(err.Error(), "this license server has no clearinghouse configured") {
+			t.Errorf("%s: the fault does not say what is missing: %v", kind, err)
+		}
+		mistyped := *code
+		mistyped.Code = keycode.Groups(code.Code)
+		_, err = b.useCode(kind, &mistyped)
+		w.wantKind(licensing.Invalid, err)
+	}
+	b.inventory = withSecret
+	w.done(b.useCode(clearinghouse.Import, imports)) // the code is as good as before
+	w.settleAll()
 }
 
 // TestCodeWhoseSourceGaveAllBack: the CALs of an import code were removed from its source before the code is seen again.

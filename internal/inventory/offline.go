@@ -52,13 +52,17 @@ func (s *Service) Offline(ctx context.Context, actor string, kind clearinghouse.
 	return s.installUnsettled(context.WithoutCancel(ctx), actor, server.LicenseServerID, op, opened)
 }
 
-// openCode verifies an offline code.
+// openCode verifies an offline code. Without a clearinghouse in the configuration nobody can tell: Unavailable.
 func (s *Service) openCode(server licensing.Server, op clearinghouse.Operation) (keycode.Code, error) {
 	kind := keycode.Install
 	if op.SourceID != "" {
 		kind = keycode.Import
 	}
 	code, err := keycode.Open(op.Code, kind, s.clearinghouse.Secret(), keycode.Binding{Target: server.LicenseServerID, Source: op.SourceID})
+	if errors.Is(err, keycode.ErrNoSecret) {
+		return code, licensing.Faultf(licensing.Unavailable,
+			"the license key pack ID cannot be verified: this license server has no clearinghouse configured; give its authority document")
+	}
 	if err != nil {
 		return code, &licensing.Fault{Kind: licensing.Invalid, Msg: "the license key pack ID: " + err.Error(), Err: err}
 	}

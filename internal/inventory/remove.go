@@ -62,8 +62,9 @@ func (s *Service) RemoveKind(ctx context.Context, actor string, p Purchase) erro
 		if len(packs) == 0 {
 			return licensing.Faultf(licensing.NotFound, "there is no key pack of %s CALs of %s", t, version)
 		}
-		rest := p.Count
+		rest, issued := p.Count, uint64(0)
 		for _, pack := range packs {
+			issued += uint64(pack.Issued)
 			if n := min(rest, pack.Available()); n > 0 {
 				if err := s.removeFrom(tx, actor, pack, n); err != nil {
 					return err
@@ -72,7 +73,8 @@ func (s *Service) RemoveKind(ctx context.Context, actor string, p Purchase) erro
 			}
 		}
 		if rest > 0 {
-			return licensing.Faultf(licensing.OutOfRange, "%d CALs were asked for, the key packs of this version and type have %d free ones", p.Count, p.Count-rest)
+			return licensing.Faultf(licensing.OutOfRange, "%d CALs were asked for, the key packs of this version and type have %d free ones; %d are issued",
+				p.Count, p.Count-rest, issued)
 		}
 		return nil
 	})

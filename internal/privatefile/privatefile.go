@@ -1,4 +1,5 @@
-// Package privatefile writes small files that only their owner may read: keys, tokens, accounts.
+// Package privatefile replaces small files as a whole and durably: those that only their owner may read (keys, tokens, accounts),
+// and the public ones that belong to them.
 package privatefile
 
 import (
@@ -10,7 +11,12 @@ import (
 // Write replaces the file at path as a whole, or makes it, with mode 0600. It returns once that is durable: what is made with
 // a key must not outlive it. Written by root, the file belongs to whom it belonged, or to the owner of its directory: the
 // service that needs it may run as another user.
-func Write(path string, text []byte) error {
+func Write(path string, text []byte) error { return write(path, text, 0o600) }
+
+// WritePublic is Write for a file that is no secret, such as a certificate: mode 0644.
+func WritePublic(path string, text []byte) error { return write(path, text, 0o644) }
+
+func write(path string, text []byte, mode os.FileMode) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
@@ -18,7 +24,7 @@ func Write(path string, text []byte) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	if err = errors.Join(err, keepOwner(f, path, dir), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), keepOwner(f, path, dir), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

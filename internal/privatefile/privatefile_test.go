@@ -2,6 +2,7 @@ package privatefile_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +15,11 @@ import (
 // checkFile checks content and mode, and that there is nothing beside the file.
 func checkFile(t *testing.T, path string, want []byte) {
 	t.Helper()
+	checkMode(t, path, want, 0o600)
+}
+
+func checkMode(t *testing.T, path string, want []byte, mode os.FileMode) {
+	t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -25,8 +31,8 @@ func checkFile(t *testing.T, path string, want []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Mode() != 0o600 && runtime.GOOS != "windows" {
-		t.Errorf("mode %v; want a regular file of mode 0600", info.Mode())
+	if info.Mode() != mode && runtime.GOOS != "windows" {
+		t.Errorf("mode %v; want a regular file of mode %v", info.Mode(), mode)
 	}
 	checkAlone(t, path)
 }
@@ -52,6 +58,31 @@ func TestWrite(t *testing.T) {
 		}
 		checkFile(t, path, text)
 	}
+}
+
+// TestWritePublic: what is no secret is replaced in the same way, and others can read it.
+func TestWritePublic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "certificate")
+	if err := privatefile.WritePublic(path, []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	checkMode(t, path, []byte("first"), 0o644)
+	open, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if err := privatefile.WritePublic(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	checkMode(t, path, []byte("new"), 0o644)
+	if seen, err := io.ReadAll(open); err != nil || string(seen) != "first" {
+		t.Errorf("who had the old file open reads %q, %v", seen, err)
+	}
+	if err := privatefile.Write(path, []byte("private")); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, path, []byte("private"))
 }
 
 // TestWriteOverOpenFile replaces a file that others may read, and gives them nothing of the new one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -113,6 +114,10 @@ func (c *Client) roundTrip(ctx context.Context, message []byte, identify bool) (
 func explainHTTP(err error) error {
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
+		var name x509.HostnameError
+		if errors.As(certificate.Err, &name) {
+			return fmt.Errorf("the server's certificate is for other names: %w", certificate.Err)
+		}
 		return fmt.Errorf("the server's certificate is not trusted (give the certificate of its CA): %w", certificate.Err)
 	}
 	var wrapped *url.Error

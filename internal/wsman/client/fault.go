@@ -57,6 +57,9 @@ func (f *Fault) Error() string {
 	}
 	says = strings.TrimRight(oneLine(says, maxFaultText), ". ")
 	kind := f.kind()
+	if kind == ErrAccessDenied {
+		says = afterDenied(says)
+	}
 	switch {
 	case kind != nil:
 		line.WriteString(kind.Error())
@@ -70,6 +73,15 @@ func (f *Fault) Error() string {
 	}
 	line.WriteString(" (" + strings.Join(f.codes(), ", ") + ")")
 	return line.String()
+}
+
+// afterDenied returns what a text says beside, once or several times, that access is denied.
+func afterDenied(says string) string {
+	const denied = "access is denied"
+	for len(says) >= len(denied) && strings.EqualFold(says[:len(denied)], denied) {
+		says = strings.TrimLeft(says[len(denied):], ".: ")
+	}
+	return says
 }
 
 // codes returns what identifies the fault.
