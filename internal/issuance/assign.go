@@ -30,11 +30,10 @@ func (d *decision) loadPacks() error {
 	return nil
 }
 
-// serves tells whether CALs of the pack may be issued to the host's holders.
-func (d *decision) serves(p *licensing.KeyPack) bool {
-	version := d.r.Host.ProductVersion
-	if d.s.PreventUpgrade {
-		return inForce(p, d.now) && p.ProductVersion == version
+// serves tells whether CALs of the pack may be issued where one of that version is needed.
+func (d *decision) serves(p *licensing.KeyPack, version licensing.ProductVersion) bool {
+	if p.ProductVersion > version && d.s.PreventUpgrade {
+		return false
 	}
 	return inForce(p, d.now) && p.ProductVersion >= version
 }
@@ -44,14 +43,15 @@ func inForce(p *licensing.KeyPack, now time.Time) bool {
 	return !p.OnDemand() && p.Flag == "" && p.Expires.After(now)
 }
 
-// free returns the first pack that has a free CAL, nil if there is none. CALs that have expired are reclaimed before that is said.
-func (d *decision) free() (*licensing.KeyPack, error) {
+// free returns the first pack that has a free CAL of at least that version and ends after that instant, nil if there is none.
+// CALs that have expired are reclaimed before that is said.
+func (d *decision) free(version licensing.ProductVersion, end time.Time) (*licensing.KeyPack, error) {
 	for {
 		if err := d.loadPacks(); err != nil {
 			return nil, err
 		}
 		for i := range d.packs {
-			if p := &d.packs[i]; d.serves(p) && p.Available() > 0 {
+			if p := &d.packs[i]; d.serves(p, version) && p.Available() > 0 && p.Expires.After(end) {
 				return p, nil
 			}
 		}
@@ -118,8 +118,10 @@ func (d *decision) begin(c *licensing.CAL, pack licensing.KeyPack) (err error) {
 		}
 		c.Status, c.Expires = licensing.StatusConcurrent, end
 		c.Validated = c.Validated || !d.r.Provisional
-	case d.r.Host.Mode == licensing.PerUser && d.r.Provisional && c.ID == 0:
-		c.Status, c.Expires = licensing.StatusPending, d.now.Add(d.s.ProvisionalTTL)
+	case d.r.Provisional && c.Status == licensing.StatusConcurrent: // this logon may fail: its sessions go on
+		c.Expires = earlier(c.Expires, pack.Expires)
+	case d.r.Provisional && (c.Status == licensing.StatusPending || c.ID == 0 && d.r.Host.Mode == licensing.PerUser):
+		c.Status, c.Expires = licensing.StatusPending, earlier(d.now.Add(d.s.ProvisionalTTL), pack.Expires)
 	default:
 		c.Status, c.Validated = licensing.StatusActive, true
 		c.Expires, err = d.term(pack)

@@ -124,19 +124,35 @@ func (d *decision) identify() error {
 	return err
 }
 
-// deviceOfLogon takes the device from the session, or from the logon that the user has under way: when a session begins, a
-// session host may not know any more from where.
+// deviceOfLogon takes the device from the logon that the user has under way, else from the session: when a session begins, a
+// session host may not know any more from where. A logon without a user is meant only if nothing else can be.
 func (d *decision) deviceOfLogon() error {
 	if d.userKey == "" && d.r.Session == "" {
 		return nil
 	}
 	leases, err := d.tx.Leases(store.LeaseFilter{Host: d.r.Host.Name, UserKey: d.userKey})
+	if err != nil {
+		return err
+	}
+	var from []licensing.Lease // the last one counts
+	logons := 0
 	for _, l := range leases {
-		if l.DeviceKey != "" && (l.Session == d.r.Session || l.Session == "" && l.UserKey == d.userKey) {
-			d.deviceKey, d.r.Device = l.DeviceKey, l.Device
+		switch {
+		case l.DeviceKey == "" || !l.Expires.After(d.now):
+		case l.Session == "" && l.UserKey == d.userKey:
+			from = append(from, l)
+			logons++
+		case l.Session != "" && l.Session == d.r.Session:
+			from = append([]licensing.Lease{l}, from...)
 		}
 	}
-	return err
+	if d.userKey == "" && logons < len(from) {
+		from = from[:1] // the session
+	}
+	if n := len(from); n > 0 && (d.userKey != "" || n == 1) {
+		d.deviceKey, d.r.Device = from[n-1].DeviceKey, from[n-1].Device
+	}
+	return nil
 }
 
 // load reads what the holder has, and reclaims what of it has expired.
@@ -208,7 +224,7 @@ func (d *decision) license() error {
 			return d.issueTemporary()
 		}
 	}
-	pack, err := d.free()
+	pack, err := d.free(host.ProductVersion, d.now)
 	if err != nil {
 		return err
 	}
@@ -274,20 +290,29 @@ func (d *decision) deny(reason licensing.DenialReason) error {
 	if reason == "" {
 		reason = licensing.NoKeyPack
 		for i := range d.packs {
-			if d.serves(&d.packs[i]) {
+			if d.serves(&d.packs[i], d.r.Host.ProductVersion) {
 				reason = licensing.NoFreeCAL
 			}
 		}
 	}
 	host := d.r.Host
-	kind := host.Mode.String() + " CAL of " + host.ProductVersion.String()
+	kind := func(plural string) string {
+		text := host.Mode.String() + " CAL" + plural + " of " + host.ProductVersion.String()
+		if !d.s.PreventUpgrade {
+			text += " or newer"
+		}
+		return text
+	}
 	why := map[licensing.DenialReason]string{
-		licensing.NoFreeCAL:        "every " + kind + " or newer is issued",
-		licensing.NoKeyPack:        "there is no key pack for a " + kind + " or newer",
-		licensing.OverUseLimit:     "the over-use that is allowed of " + kind + "s is reached",
-		licensing.TemporaryExpired: "the temporary CAL has expired, and every " + kind + " or newer is issued",
+		licensing.NoFreeCAL:        "every " + kind("") + " is issued",
+		licensing.NoKeyPack:        "there is no key pack of " + kind("s"),
+		licensing.OverUseLimit:     "the over-use that is allowed of " + kind("s") + " is reached",
+		licensing.TemporaryExpired: "its temporary CAL has expired, and no " + kind("") + " is free",
 		licensing.ServerInactive:   "the license server is not activated, and issues temporary CALs to devices only",
 	}[reason]
+	if reason == licensing.TemporaryExpired && !d.activated {
+		why = "its temporary CAL has expired, and the license server is not activated"
+	}
 	return &licensing.Fault{
 		Kind: licensing.Unlicensed, Msg: fmt.Sprintf("no license for %s: %s", d.name(), why), Err: reason,
 	}

@@ -119,11 +119,9 @@ func TestVersions(t *testing.T) {
 					t.Errorf("CAL %d is of key pack %d; want %d", i+1, a.CAL.KeyPackID, want)
 				}
 			}
-			f.denied(host, on("u9", "d9", ""), licensing.NoFreeCAL)
+			f.refuse(host, on("u9", "d9", ""), licensing.NoFreeCAL)
 			f.issued(older, 0)
-			f.denied(f.concurrent("w25", ws2025, mode), on("u9", "d9", ""), licensing.NoFreeCAL)
-			f.shrink(newest, 0)
-			f.release(host, on("u3", "d3", ""), issuance.Ended{})
+			f.refuse(f.concurrent("w25", ws2025, mode), on("u9", "d9", ""), licensing.NoFreeCAL)
 		})
 	}
 }
@@ -134,7 +132,7 @@ func TestNoKeyPack(t *testing.T) {
 	host := f.concurrent("xrdp.example.net", ws2022, perDevice)
 	f.install(ws2019, perDevice, 5)
 	f.install(ws2022, perUser, 5)
-	f.denied(host, device("d1"), licensing.NoKeyPack)
+	f.refuse(host, device("d1"), licensing.NoKeyPack)
 }
 
 // TestUpgradeToANewerVersion: a holder has one full CAL; a newer one takes its place, and it is free again.
@@ -173,7 +171,7 @@ func TestNoNewerCALIsFree(t *testing.T) {
 	if a.CAL.Status != licensing.StatusTemporary || a.CAL.ProductVersion != ws2022 {
 		t.Errorf("the newer session host gives %+v", a.CAL)
 	}
-	f.denied(f.host("u22", ws2022, perUser), user("ada"), licensing.NoKeyPack)
+	f.refuse(f.host("u22", ws2022, perUser), user("ada"), licensing.NoKeyPack)
 	f.issued(userPool, 1)
 	if left := f.cal(c.ID); left.Status != licensing.StatusActive {
 		t.Errorf("the device is left with %+v", left)
@@ -190,8 +188,8 @@ func TestPreventUpgrade(t *testing.T) {
 	f.pass(80 * day)
 	f.request(devices, device("d1"), issuance.Held)
 	f.now = a.CAL.Expires
-	f.denied(devices, device("d1"), licensing.TemporaryExpired)
-	f.denied(users, user("ada"), licensing.NoKeyPack)
+	f.refuse(devices, device("d1"), licensing.TemporaryExpired)
+	f.refuse(users, user("ada"), licensing.NoKeyPack)
 	f.issued(newer, 0)
 	f.issued(newerUsers, 0)
 
@@ -227,7 +225,7 @@ func TestKeyPackExpiry(t *testing.T) {
 			f.sweep()
 			f.issued(pool, 0)
 			if mode == perUser {
-				f.denied(host, user("bob"), licensing.NoKeyPack)
+				f.refuse(host, user("bob"), licensing.NoKeyPack)
 				return
 			}
 			f.validate(host, device("d2"), issuance.Validated)
@@ -270,7 +268,7 @@ func TestFlaggedKeyPack(t *testing.T) {
 			f.validate(host, r, f.firstOutcome(mode))
 			c := f.request(host, r, f.secondOutcome(mode)).CAL
 			f.change(pool, func(k *licensing.KeyPack) { k.Flag = "refused" })
-			f.denied(counts, on("bob", "d2", ""), licensing.NoKeyPack)
+			f.refuse(counts, on("bob", "d2", ""), licensing.NoKeyPack)
 			f.now = c.Expires.Add(-day)
 			if a := f.request(host, r, issuance.Held); a.Warning == "" {
 				t.Error("nothing says that the CAL is not renewed")
@@ -348,7 +346,7 @@ func TestHeldCALsAreNotIssued(t *testing.T) {
 	host, pool := f.concurrent("xrdp.example.net", ws2022, perDevice), f.install(ws2022, perDevice, 3)
 	f.change(pool, func(k *licensing.KeyPack) { k.Held = 2 })
 	f.request(host, device("d1"), issuance.Issued)
-	f.denied(host, device("d2"), licensing.NoFreeCAL)
+	f.refuse(host, device("d2"), licensing.NoFreeCAL)
 }
 
 // TestDeviceIsMissing: a per device session host must say which, and a per user one who.

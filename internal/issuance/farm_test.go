@@ -51,7 +51,11 @@ type farm struct {
 	store   *sqlite.Store
 	service *issuance.Service
 
-	shrunk map[uint32]bool // key packs that may have more issued than they hold
+	shrunk     map[uint32]bool              // key packs that may have more issued than they hold
+	audited    uint64                       // up to here the audit log was read
+	born       map[uint32]bool              // the CALs that it says were issued
+	lastDenial uint64                       // up to here the denials were read
+	denied     map[store.DenialCount]uint64 // and so many there are; Count is 0 in the keys
 }
 
 // lockedRandom is reproducible randomness that several goroutines can read.
@@ -88,7 +92,8 @@ func newFarm(t *testing.T, policies issuance.Policies) *farm {
 
 func openFarm(t tester, dir string, seed uint64, policies issuance.Policies) *farm {
 	f := &farm{
-		t: t, path: filepath.Join(dir, "licenses.db"), now: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC), shrunk: map[uint32]bool{},
+		t: t, path: filepath.Join(dir, "licenses.db"), now: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC),
+		shrunk: map[uint32]bool{}, born: map[uint32]bool{}, denied: map[store.DenialCount]uint64{},
 		random: &lockedRandom{source: rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})},
 	}
 	f.options = issuance.Options{
@@ -332,14 +337,13 @@ func (f *farm) renew(h licensing.Host, r issuance.Request, outcome issuance.Outc
 }
 
 // denied asks for a CAL that must be refused, which is recorded.
-func (f *farm) denied(h licensing.Host, r issuance.Request, reason licensing.DenialReason) {
+func (f *farm) refuse(h licensing.Host, r issuance.Request, want licensing.DenialReason) {
 	f.t.Helper()
 	before := f.denials()
 	r.Host = h
 	answer, err := f.service.Request(context.Background(), r)
-	var got licensing.DenialReason
-	if licensing.KindOf(err) != licensing.Unlicensed || !errors.As(err, &got) || got != reason {
-		f.t.Fatalf("%s for %s: %+v, %v; want a denial: %s", h.Name, who(r), answer, err, reason)
+	if reason(err) != want {
+		f.t.Fatalf("%s for %s: %+v, %v; want a denial: %s", h.Name, who(r), answer, err, want)
 	}
 	after := f.denials()
 	if len(after) != len(before)+1 {
@@ -347,13 +351,22 @@ func (f *farm) denied(h licensing.Host, r issuance.Request, reason licensing.Den
 	}
 	last := after[len(after)-1]
 	last.Seq = 0
-	want := licensing.Denial{
-		At: f.now, Host: h.Name, User: r.User, Device: r.Device, ProductVersion: h.ProductVersion, ProductType: h.Mode, Reason: reason,
+	record := licensing.Denial{
+		At: f.now, Host: h.Name, User: r.User, Device: r.Device, ProductVersion: h.ProductVersion, ProductType: h.Mode, Reason: want,
 		Detail: licensing.Message(err),
 	}
-	if last != want {
-		f.t.Errorf("the denial is recorded as %+v; want %+v", last, want)
+	if last != record {
+		f.t.Errorf("the denial is recorded as %+v; want %+v", last, record)
 	}
+}
+
+// reason returns why a CAL was refused; empty for any other error.
+func reason(err error) licensing.DenialReason {
+	var why licensing.DenialReason
+	if licensing.KindOf(err) == licensing.Unlicensed && errors.As(err, &why) {
+		return why
+	}
+	return ""
 }
 
 func (f *farm) denials() []licensing.Denial {

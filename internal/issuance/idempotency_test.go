@@ -89,8 +89,8 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 func TestDenialIsDecidedAnew(t *testing.T) {
 	f := newFarm(t, issuance.Policies{OverUse: licensing.OverUse{Policy: licensing.DenyOverUse}})
 	host := f.host("rdsh.example.net", ws2022, perUser)
-	f.denied(host, keyed(user("ada"), "k1"), licensing.NoKeyPack)
-	f.denied(host, keyed(user("ada"), "k1"), licensing.NoKeyPack)
+	f.refuse(host, keyed(user("ada"), "k1"), licensing.NoKeyPack)
+	f.refuse(host, keyed(user("ada"), "k1"), licensing.NoKeyPack)
 	f.install(ws2022, perUser, 1)
 	f.request(host, keyed(user("ada"), "k1"), issuance.Issued)
 }

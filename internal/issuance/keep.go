@@ -17,7 +17,7 @@ func (d *decision) keep() error {
 	d.answer.Outcome = Held
 	if pack.Type == licensing.KeyPackOverUsed && d.activated {
 		// As soon as a CAL of an installed pack is free it takes the place of the over-used one.
-		free, err := d.free()
+		free, err := d.free(max(c.ProductVersion, d.r.Host.ProductVersion), d.now)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (d *decision) keep() error {
 		c.Status = licensing.StatusConcurrent
 		return d.change("use", c)
 	case c.Status == licensing.StatusPending && d.r.Provisional:
-		c.Expires = d.now.Add(d.s.ProvisionalTTL)
+		c.Expires = earlier(d.now.Add(d.s.ProvisionalTTL), pack.Expires)
 		return d.change("use", c)
 	case d.becomesFinal(&c):
 		if !d.activated || !inForce(&pack, d.now) && pack.Type != licensing.KeyPackOverUsed {
@@ -74,18 +74,19 @@ func (d *decision) notExtended(c *licensing.CAL) {
 	d.answer.Warning = fmt.Sprintf("the CAL is not renewed, because %s; it ends on %s", why, c.Expires.Format("2006-01-02"))
 }
 
-// extend gives a CAL another term, if its pack still has it: not if it holds fewer CALs than are issued.
+// extend gives a CAL another term, if its pack still has it: not if it holds fewer CALs than are issued. Else it moves to a pack
+// that has a free one.
 func (d *decision) extend(c licensing.CAL, pack licensing.KeyPack) error {
-	may := d.activated && inForce(&pack, d.now) && !pack.OverIssued()
-	if pack.Type == licensing.KeyPackOverUsed && d.activated {
-		reason, err := d.overUseDenied(0)
-		if err != nil {
-			return err
-		}
-		may = reason == ""
+	renewable, err := d.renewable(&c, &pack)
+	if err != nil {
+		return err
 	}
-	if !may && d.activated && pack.Type != licensing.KeyPackOverUsed {
-		free, err := d.free()
+	end, err := d.term(pack)
+	if err != nil {
+		return err
+	}
+	if d.activated && (!renewable || !end.After(c.Expires)) {
+		free, err := d.free(c.ProductVersion, c.Expires)
 		if err != nil {
 			return err
 		}
@@ -93,20 +94,31 @@ func (d *decision) extend(c licensing.CAL, pack licensing.KeyPack) error {
 			if err := d.move(&c, *free); err != nil {
 				return err
 			}
-			pack, may = *free, true
+			if end, err = d.term(*free); err != nil {
+				return err
+			}
+			renewable = true
 		}
 	}
-	end, err := d.term(pack)
-	if err != nil {
-		return err
-	}
-	if !may || !end.After(c.Expires) {
+	if !renewable || !end.After(c.Expires) {
 		d.notExtended(&c)
 		return d.touch(c)
 	}
 	c.Expires = end
 	d.answer.Outcome = Renewed
 	return d.change("renew", c)
+}
+
+// renewable tells whether the pack of a CAL has it for another term.
+func (d *decision) renewable(c *licensing.CAL, pack *licensing.KeyPack) (bool, error) {
+	switch {
+	case !d.activated:
+		return false, nil
+	case pack.Type == licensing.KeyPackOverUsed:
+		reason, err := d.overUseDenied(c.ProductVersion, 0)
+		return reason == "", err
+	}
+	return inForce(pack, d.now) && !pack.OverIssued(), nil
 }
 
 // change stores what has become of the holder's CAL.
@@ -126,6 +138,7 @@ func (d *decision) move(c *licensing.CAL, to licensing.KeyPack) error {
 	if err := move(d.tx, c, to); err != nil {
 		return err
 	}
+	d.packEnd = to.Expires
 	return d.audit("settle", c, fmt.Sprintf("from another key pack to %d", to.ID))
 }
 

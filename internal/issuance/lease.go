@@ -196,7 +196,7 @@ func (s *Service) Release(ctx context.Context, r Request) (Ended, error) {
 			if err != nil || l == nil {
 				return err
 			}
-			if r.Session != "" && d.userKey != "" && l.UserKey != d.userKey {
+			if r.Session != "" && d.userKey != "" && l.UserKey != "" && l.UserKey != d.userKey {
 				return nil // the session of that name is somebody else's by now
 			}
 			ended, err = s.end(tx, d.now, r.Host.Name, "session ended", *l)
@@ -251,6 +251,9 @@ func (s *Service) drop(tx store.Tx, now time.Time, actor, action string, l licen
 // unused frees a CAL that lasts as long as its sessions, if there is none; it returns how many it freed.
 func (s *Service) unused(tx store.Tx, now time.Time, actor string, id uint32) (int, error) {
 	c, err := tx.CAL(id)
+	if err != nil && licensing.KindOf(err) == licensing.NotFound {
+		return 0, nil // it was freed with another lease
+	}
 	if err != nil || c.Status != licensing.StatusConcurrent {
 		return 0, err
 	}

@@ -10,7 +10,11 @@ import (
 
 // overUse issues a per user CAL beyond what is installed, if the policy lets it.
 func (d *decision) overUse() error {
-	reason, err := d.overUseDenied(1)
+	more, err := d.moreOverUse()
+	if err != nil {
+		return err
+	}
+	reason, err := d.overUseDenied(d.r.Host.ProductVersion, more)
 	if err != nil {
 		return err
 	}
@@ -28,15 +32,33 @@ func (d *decision) overUse() error {
 	return d.assign(pack)
 }
 
-// overUseDenied returns why there may not be so many more over-used CALs; the empty reason if there may.
+// moreOverUse returns by how many an over-used CAL for the host raises the over-use: by none if the holder's CAL, which it takes the
+// place of, is counted already.
+func (d *decision) moreOverUse() (uint64, error) {
+	if d.full == nil {
+		return 1, nil
+	}
+	pack, err := d.tx.KeyPack(d.full.KeyPackID)
+	if err != nil || pack.Type != licensing.KeyPackOverUsed {
+		return 1, err
+	}
+	before, ok := d.governing(pack.ProductVersion)
+	now, _ := d.governing(d.r.Host.ProductVersion)
+	if ok && before == now {
+		return 0, nil
+	}
+	return 1, nil
+}
+
+// overUseDenied returns why there may not be so many more over-used CALs of a version; the empty reason if there may.
 //
-// The key packs that would serve the session host and are of the oldest version decide: all their policies together, one that
+// The key packs that would serve a session host of that version and are of the oldest version decide: all their policies together, one that
 // allows being enough. Where there is no such pack the default of the license server decides, of which a percentage is none.
-func (d *decision) overUseDenied(more uint64) (licensing.DenialReason, error) {
+func (d *decision) overUseDenied(version licensing.ProductVersion, more uint64) (licensing.DenialReason, error) {
 	if err := d.loadPacks(); err != nil {
 		return "", err
 	}
-	governing, found := d.governing(d.r.Host.ProductVersion)
+	governing, found := d.governing(version)
 	if !found {
 		if d.s.OverUse.Policy == licensing.DenyOverUse {
 			return licensing.NoKeyPack, nil
@@ -76,7 +98,7 @@ func (d *decision) overUseDenied(more uint64) (licensing.DenialReason, error) {
 func (d *decision) governing(host licensing.ProductVersion) (licensing.ProductVersion, bool) {
 	for i := range d.packs { // by version
 		p := &d.packs[i]
-		if inForce(p, d.now) && (p.ProductVersion == host || p.ProductVersion > host && !d.s.PreventUpgrade) {
+		if d.serves(p, host) {
 			return p.ProductVersion, true
 		}
 	}

@@ -2,6 +2,7 @@ package issuance_test
 
 import (
 	"context"
+	"maps"
 
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/store"
@@ -13,9 +14,9 @@ type content struct {
 	cals    map[uint32]licensing.CAL
 	leases  []licensing.Lease
 	hosts   map[string]licensing.Host
-	denials []licensing.Denial
+	denials []licensing.Denial // since the last recount
 	counts  []store.DenialCount
-	audit   []store.AuditRecord
+	audit   []store.AuditRecord // since the last recount
 }
 
 func (f *farm) content() content {
@@ -44,20 +45,20 @@ func (f *farm) content() content {
 		for _, h := range hosts {
 			c.hosts[h.Name] = h
 		}
-		if c.denials, err = r.Denials(0, 1<<30); err != nil {
+		if c.denials, err = r.Denials(f.lastDenial, 1<<30); err != nil {
 			return err
 		}
 		if c.counts, err = r.DenialCounts(); err != nil {
 			return err
 		}
-		c.audit, err = r.AuditRecords(0, 1<<30)
+		c.audit, err = r.AuditRecords(f.audited, 1<<30)
 		return err
 	}))
 	return c
 }
 
 // recount compares every counter with the rows that it counts, and holds the rows to what must always be true.
-func (f *farm) recount() {
+func (f *farm) recount() content {
 	f.t.Helper()
 	c := f.content()
 	f.recountPacks(&c)
@@ -66,6 +67,7 @@ func (f *farm) recount() {
 	f.recountDenials(&c)
 	f.recountAudit(&c)
 	f.recountCounters(&c)
+	return c
 }
 
 func (f *farm) recountPacks(c *content) {
@@ -118,6 +120,9 @@ func (f *farm) recountCALs(c *content) {
 			holders[p] = cal.ID
 			if pack.ProductType != cal.ProductType || pack.ProductVersion != cal.ProductVersion {
 				f.t.Errorf("CAL %+v is counted in %s", cal, &pack)
+			}
+			if cal.Expires.After(pack.Expires) {
+				f.t.Errorf("CAL %+v outlives %+v", cal, pack)
 			}
 			if temporary := pack.Type == licensing.KeyPackTemporary; temporary != (cal.Status == licensing.StatusTemporary) {
 				f.t.Errorf("CAL %d is %s, and counted in a key pack of type %d", cal.ID, cal.Status, pack.Type)
@@ -178,41 +183,41 @@ func (f *farm) recountLeases(c *content) {
 	}
 }
 
+// recountDenials counts the denials since the last time; old ones are forgotten, but their counts stay.
 func (f *farm) recountDenials(c *content) {
 	f.t.Helper()
-	rows := map[store.DenialCount]uint64{}
 	for _, d := range c.denials {
-		rows[store.DenialCount{ProductVersion: d.ProductVersion, ProductType: d.ProductType, Reason: d.Reason}]++
+		f.denied[store.DenialCount{ProductVersion: d.ProductVersion, ProductType: d.ProductType, Reason: d.Reason}]++
+		f.lastDenial = d.Seq
 	}
+	counted := map[store.DenialCount]uint64{}
 	for _, count := range c.counts {
 		kind := count
 		kind.Count = 0
-		if rows[kind] != count.Count {
-			f.t.Errorf("%d denials are counted of %+v; there are %d", count.Count, kind, rows[kind])
-		}
-		delete(rows, kind)
+		counted[kind] = count.Count
 	}
-	if len(rows) > 0 {
-		f.t.Errorf("denials are not counted: %+v", rows)
+	if !maps.Equal(counted, f.denied) {
+		f.t.Errorf("the denials are counted as %v; they are %v", counted, f.denied)
 	}
 }
 
+// recountAudit reads what was recorded since the last time.
 func (f *farm) recountAudit(c *content) {
 	f.t.Helper()
-	born := map[uint32]bool{}
-	for i, a := range c.audit {
-		if a.Seq != uint64(i)+1 {
-			f.t.Fatalf("audit record %d has Seq %d", i+1, a.Seq)
+	for _, a := range c.audit {
+		if a.Seq != f.audited+1 {
+			f.t.Fatalf("audit record %d follows %d", a.Seq, f.audited)
 		}
+		f.audited = a.Seq
 		if a.Action == "issue" {
-			if born[a.LicenseID] {
+			if f.born[a.LicenseID] {
 				f.t.Errorf("CAL %d was issued twice", a.LicenseID)
 			}
-			born[a.LicenseID] = true
+			f.born[a.LicenseID] = true
 		}
 	}
 	for id := range c.cals {
-		if !born[id] {
+		if !f.born[id] {
 			f.t.Errorf("no audit record says that CAL %d was issued", id)
 		}
 	}

@@ -24,7 +24,7 @@ func (s *Service) Revoke(ctx context.Context, actor string, id uint32) (rest Rev
 		if rest, err = revocation(tx, now, c.ProductVersion); err != nil {
 			return err
 		}
-		if refused = revokable(&c, rest); refused != nil {
+		if refused = revokable(&c, rest, now); refused != nil {
 			return nil // nothing was changed, and rest is wanted
 		}
 		if err := s.revoke(tx, now, actor, c); err != nil {
@@ -39,7 +39,7 @@ func (s *Service) Revoke(ctx context.Context, actor string, id uint32) (rest Rev
 	return rest, err
 }
 
-func revokable(c *licensing.CAL, rest Revocation) error {
+func revokable(c *licensing.CAL, rest Revocation, now time.Time) error {
 	switch {
 	case c.ProductType != licensing.PerDevice:
 		return licensing.Faultf(licensing.NotSupported, "CAL %d is per user: only per device CALs can be revoked", c.ID)
@@ -47,6 +47,9 @@ func revokable(c *licensing.CAL, rest Revocation) error {
 		return licensing.Faultf(licensing.NotSupported, "CAL %d is revoked already", c.ID)
 	case c.Status != licensing.StatusActive:
 		return licensing.Faultf(licensing.NotSupported, "CAL %d is %s: only active CALs can be revoked", c.ID, c.Status)
+	case rest.RevokableCALs == 0 && !rest.NextRevokeAllowedOn.After(now):
+		return licensing.Faultf(licensing.OutOfRange, "%d percent of the installed per device CALs of %s is not one: none can be revoked",
+			licensing.RevokablePercent, c.ProductVersion)
 	case rest.RevokableCALs == 0:
 		return licensing.Faultf(licensing.OutOfRange, "%d percent of the per device CALs of %s are revoked; the next can be revoked on %s",
 			licensing.RevokablePercent, c.ProductVersion, rest.NextRevokeAllowedOn.Format(time.RFC3339))
@@ -94,16 +97,18 @@ func revocation(r store.Reader, now time.Time, v licensing.ProductVersion) (Revo
 			installed += uint64(pack.Total)
 		}
 	}
-	revoked, next, err := r.CountRevoked(v, licensing.PerDevice)
-	if err != nil {
+	most := uint32(min(installed*licensing.RevokablePercent/100, licensing.Unlimited))
+	revoked, _, err := r.CountRevoked(v, licensing.PerDevice, now, 0)
+	switch {
+	case err != nil:
 		return rest, err
+	case revoked < most:
+		rest.RevokableCALs = most - revoked
+	case most > 0:
+		// The key pack may have shrunk since: so many must be forgotten first that fewer than the limit are left.
+		_, rest.NextRevokeAllowedOn, err = r.CountRevoked(v, licensing.PerDevice, now, revoked-most)
 	}
-	if most := installed * licensing.RevokablePercent / 100; most > uint64(revoked) {
-		rest.RevokableCALs = uint32(most) - revoked
-	} else if next.After(now) {
-		rest.NextRevokeAllowedOn = next
-	}
-	return rest, nil
+	return rest, err
 }
 
 // ReleaseCAL takes a CAL back from a user or device that needs it no more. A per device CAL with a term is NotSupported: it is

@@ -144,7 +144,7 @@ func (s *Service) settle(tx store.Tx, now time.Time, overUsed licensing.KeyPack,
 	d := &decision{s: s, tx: tx, now: now, r: Request{Host: licensing.Host{
 		Name: "calkeeper", Mode: licensing.PerUser, ProductVersion: overUsed.ProductVersion,
 	}}}
-	free, err := d.free()
+	free, err := d.free(overUsed.ProductVersion, now)
 	if err != nil || free == nil {
 		return 0, err
 	}

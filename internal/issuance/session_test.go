@@ -125,7 +125,7 @@ func TestTakeOverLeavesOthers(t *testing.T) {
 		f.issued(pool, 2)
 		f.release(host, on("", "", ":11"), one)
 		f.gone(a.CAL.ID)
-		f.denied(host, on("carol", "d3", ""), f.after(host, on("", "d4", ":12"), licensing.NoFreeCAL))
+		f.refuse(host, on("carol", "d3", ""), f.after(host, on("", "d4", ":12"), licensing.NoFreeCAL))
 	})
 	t.Run("a term", func(t *testing.T) {
 		f := newFarm(t, issuance.Policies{})
@@ -147,7 +147,7 @@ func TestTakeOverLeavesOthers(t *testing.T) {
 		f.install(ws2022, perDevice, 1)
 		a := f.validate(host, on("ada", "d1", ":10"), issuance.Issued)
 		f.validate(host, on("bob", "d1", ":11"), issuance.Validated)
-		f.denied(host, on("ada", "d2", ""), licensing.NoFreeCAL)
+		f.refuse(host, on("ada", "d2", ""), licensing.NoFreeCAL)
 		if leases := f.leases(); len(leases) != 2 || leases[0].CAL != a.CAL.ID || leases[0].Device.ID != "d1" {
 			t.Errorf("the denial has changed the sessions: %+v", leases)
 		}
@@ -242,6 +242,42 @@ func TestDeviceThatBecomesKnown(t *testing.T) {
 	f.validate(host, on("ada", "", ":10"), issuance.Issued)
 	f.validate(host, on("ada", "d1", ":10"), issuance.Validated)
 	f.validate(host, on("ada", "d2", ":10"), issuance.TakenOver)
+}
+
+// TestReleaseOfSessionWithoutUser: who releases a session may know the user, although who began it did not say.
+func TestReleaseOfSessionWithoutUser(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	host, pool := f.concurrent("xrdp.example.net", ws2022, perDevice), f.install(ws2022, perDevice, 1)
+	f.validate(host, on("", "d1", ":10"), issuance.Issued)
+	f.release(host, on("ada", "", ":10"), one)
+	f.issued(pool, 0)
+}
+
+// TestSessionKeepsItsDevice: a session that is renewed without its device is where it was, whoever else logs on.
+func TestSessionKeepsItsDevice(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	host := f.concurrent("xrdp.example.net", ws2022, perDevice)
+	f.install(ws2022, perDevice, 2)
+	a := f.validate(host, on("", "d1", ":10"), issuance.Issued)
+	f.request(host, provisional(on("", "d2", "")), issuance.Issued)
+	if b := f.renew(host, on("", "", ":10"), issuance.Held); b.CAL.ID != a.CAL.ID || b.Lease.Device.ID != "d1" {
+		t.Errorf("the session uses %+v, %+v", b.CAL, b.Lease)
+	}
+}
+
+// TestSessionOfARenewedCAL ends as any other, not with the key pack that the CAL was of before.
+func TestSessionOfARenewedCAL(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	terms, host := f.host("rdsh", ws2022, perUser), f.concurrent("xrdp", ws2022, perUser)
+	end := f.now.Add(30 * day)
+	f.installUntil(ws2022, perUser, 1, end)
+	f.request(terms, user("ada"), issuance.Issued)
+	f.install(ws2022, perUser, 1)
+	f.now = end.Add(-30 * time.Minute)
+	a := f.request(host, on("ada", "d1", ":10"), issuance.Renewed)
+	if !a.Lease.Expires.Equal(f.now.Add(time.Hour)) {
+		t.Errorf("the CAL ends on %s, its session on %s", a.CAL.Expires, a.Lease.Expires)
+	}
 }
 
 // TestLeaseEnds: a session that nobody renews is over, and its CAL is free; one that is renewed lives.

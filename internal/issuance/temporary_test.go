@@ -66,7 +66,7 @@ func TestTemporaryRunsOn(t *testing.T) {
 	f.pass(time.Microsecond)
 	for range 3 {
 		f.keepAlive(pool)
-		f.denied(host, device("d1"), licensing.TemporaryExpired)
+		f.refuse(host, device("d1"), licensing.TemporaryExpired)
 		f.gone(first.CAL.ID)
 		f.pass(100 * day)
 		f.sweepBut(pool)
@@ -89,7 +89,7 @@ func TestTemporaryIsGivenOnce(t *testing.T) {
 		f.sweep()
 		f.issued(pool, 0)
 		f.licensedDevice(host, "d2")
-		f.denied(host, device("d1"), licensing.TemporaryExpired)
+		f.refuse(host, device("d1"), licensing.TemporaryExpired)
 	})
 	t.Run("upgraded, and the CAL was revoked", func(t *testing.T) {
 		f := newFarm(t, issuance.Policies{})
@@ -102,7 +102,7 @@ func TestTemporaryIsGivenOnce(t *testing.T) {
 		for _, name := range []string{"d2", "d3", "d4", "d5", "d6"} {
 			f.licensedDevice(host, name)
 		}
-		f.denied(host, device("d1"), licensing.TemporaryExpired)
+		f.refuse(host, device("d1"), licensing.TemporaryExpired)
 	})
 	t.Run("used for a session", func(t *testing.T) {
 		f := newFarm(t, issuance.Policies{})
@@ -128,7 +128,7 @@ func TestTemporaryIsGivenOnce(t *testing.T) {
 		if err := f.service.ReleaseCAL(context.Background(), "admin", c.ID); err != nil {
 			t.Fatal(err)
 		}
-		f.denied(host, device("d1"), licensing.TemporaryExpired)
+		f.refuse(host, device("d1"), licensing.TemporaryExpired)
 	})
 	t.Run("another version is another one", func(t *testing.T) {
 		f := newFarm(t, issuance.Policies{})
@@ -139,7 +139,7 @@ func TestTemporaryIsGivenOnce(t *testing.T) {
 			t.Errorf("the newer session host gets %+v", a.CAL)
 		}
 		f.pass(90 * day)
-		f.denied(older, device("d1"), licensing.TemporaryExpired)
+		f.refuse(older, device("d1"), licensing.TemporaryExpired)
 	})
 }
 
@@ -230,8 +230,8 @@ func TestNotActivated(t *testing.T) {
 			t.Errorf("%s gets another one at the next connection: %+v", host.Name, again.CAL)
 		}
 	}
-	f.denied(users, user("carol"), licensing.ServerInactive)
-	f.denied(counts, user("carol"), licensing.ServerInactive)
+	f.refuse(users, user("carol"), licensing.ServerInactive)
+	f.refuse(counts, user("carol"), licensing.ServerInactive)
 	f.issued(devicePool, 1)
 	f.issued(userPool, 1)
 
@@ -244,13 +244,13 @@ func TestNotActivated(t *testing.T) {
 	f.request(devices, device("old"), issuance.Held)
 	f.expires(old, old.Expires)
 	f.now = old.Expires
-	f.denied(users, user("ada"), licensing.ServerInactive)
+	f.refuse(users, user("ada"), licensing.ServerInactive)
 	a := f.request(users, on("ada", "d-"+users.Name, ""), issuance.Held) // its temporary CAL still runs
 	if a.CAL.Status != licensing.StatusTemporary {
 		t.Errorf("ada gets %+v", a.CAL)
 	}
 	f.now = a.CAL.Expires
-	f.denied(users, on("ada", "d-"+users.Name, ""), licensing.TemporaryExpired)
+	f.refuse(users, on("ada", "d-"+users.Name, ""), licensing.TemporaryExpired)
 
 	f.activate(true)
 	if a := f.request(users, user("ada"), issuance.Issued); a.CAL.Status != licensing.StatusActive {
