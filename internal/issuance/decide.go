@@ -41,7 +41,7 @@ func (s *Service) decide(ctx context.Context, operation string, r Request, f fun
 		if kept, err := recall(tx, operation, r, &answer); kept || err != nil {
 			return err
 		}
-		d := &decision{s: s, tx: tx, r: r, now: s.Now().UTC().Truncate(time.Microsecond)}
+		d := &decision{s: s, tx: tx, r: r, now: s.now()}
 		err := d.identify()
 		if err == nil {
 			err = f(d)

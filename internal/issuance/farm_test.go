@@ -92,7 +92,7 @@ func newFarm(t *testing.T, policies issuance.Policies) *farm {
 
 func openFarm(t tester, dir string, seed uint64, policies issuance.Policies) *farm {
 	f := &farm{
-		t: t, path: filepath.Join(dir, "licenses.db"), now: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC),
+		t: t, path: databaseIn(dir), now: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC),
 		shrunk: map[uint32]bool{}, born: map[uint32]bool{}, denied: map[store.DenialCount]uint64{},
 		random: &lockedRandom{source: rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})},
 	}
@@ -104,8 +104,10 @@ func openFarm(t tester, dir string, seed uint64, policies issuance.Policies) *fa
 	return f
 }
 
+func databaseIn(dir string) string { return filepath.Join(dir, "licenses.db") }
+
 func (f *farm) open() {
-	st, err := sqlite.Open(context.Background(), f.path, sqlite.Options{})
+	st, err := sqlite.Open(context.Background(), f.path, sqlite.Options{Readers: 1}) // one prepares the fewest statements
 	f.must(err)
 	f.store, f.service = st, issuance.New(st, f.options)
 }

@@ -29,7 +29,7 @@ func (s *Service) AddHost(ctx context.Context, actor string, h licensing.Host) (
 	if err != nil {
 		return "", err
 	}
-	h.Added = s.Now().UTC()
+	h.Added = s.now()
 	err = s.update(ctx, func(tx store.Tx) error {
 		if _, err := tx.Host(h.Name); err == nil {
 			return licensing.Faultf(licensing.AlreadyExists, "the session host %s is registered already; it can get a new token", h.Name)
@@ -133,7 +133,7 @@ func (s *Service) RemoveHost(ctx context.Context, actor, name string) error {
 			return err
 		}
 		for _, l := range leases {
-			if _, err := s.end(tx, s.Now().UTC(), actor, "session ended", l); err != nil {
+			if _, err := s.end(tx, s.now(), actor, "session ended", l); err != nil {
 				return err
 			}
 		}
@@ -145,7 +145,7 @@ func (s *Service) RemoveHost(ctx context.Context, actor, name string) error {
 }
 
 func (s *Service) auditHost(tx store.Tx, actor, action, detail string) error {
-	return tx.Audit(store.AuditRecord{At: s.Now(), Actor: actor, Action: action, Detail: detail})
+	return tx.Audit(store.AuditRecord{At: s.now(), Actor: actor, Action: action, Detail: detail})
 }
 
 // Hosts returns the session hosts by name.

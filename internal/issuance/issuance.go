@@ -128,7 +128,10 @@ type Counter struct {
 	Denied         uint64 // requests, since ever
 }
 
-// changes wakes those who wait for events.
+// now is the present as the store keeps instants.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// notify wakes those who wait for events.
 func (s *Service) notify() {
 	s.mu.Lock()
 	close(s.changed)

@@ -187,7 +187,7 @@ func (s *Service) Release(ctx context.Context, r Request) (Ended, error) {
 	var ended Ended
 	err := s.update(ctx, func(tx store.Tx) error {
 		ended = Ended{}
-		d := &decision{s: s, tx: tx, r: r, now: s.Now().UTC()}
+		d := &decision{s: s, tx: tx, r: r, now: s.now()}
 		if err := d.parse(); err != nil {
 			return err
 		}
@@ -282,7 +282,7 @@ func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64
 		if err != nil {
 			return err
 		}
-		d := &decision{s: s, r: Request{Host: host}, now: s.Now().UTC(), packEnd: pack.Expires}
+		d := &decision{s: s, r: Request{Host: host}, now: s.now(), packEnd: pack.Expires}
 		if end := d.leaseEnd(l.Provisional); end.After(l.Expires) {
 			l.Expires = end
 		}
@@ -302,7 +302,7 @@ func (s *Service) EndLease(ctx context.Context, actor, host string, id uint64) (
 		if err != nil {
 			return err
 		}
-		ended, err = s.end(tx, s.Now().UTC(), actor, "session ended", l)
+		ended, err = s.end(tx, s.now(), actor, "session ended", l)
 		return err
 	})
 	return ended, err

@@ -127,7 +127,7 @@ func (s *Service) SetOverUse(ctx context.Context, actor string, keyPackID uint32
 			return err
 		}
 		return tx.Audit(store.AuditRecord{
-			At: s.Now(), Actor: actor, Action: "policy", KeyPackID: keyPackID,
+			At: s.now(), Actor: actor, Action: "policy", KeyPackID: keyPackID,
 			Detail: fmt.Sprintf("over-use %s, warn at %d %%, deny beyond %d %%", o.Policy, o.WarnAt, o.DenyBeyond),
 		})
 	})

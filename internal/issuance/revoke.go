@@ -12,7 +12,7 @@ import (
 // a version are revoked: what is revoked counts until it would have expired. The Revocation tells how far revoking may go on,
 // also beside a Fault: NotFound; NotSupported for a CAL that cannot be revoked; OutOfRange at the limit.
 func (s *Service) Revoke(ctx context.Context, actor string, id uint32) (rest Revocation, err error) {
-	now := s.Now().UTC()
+	now := s.now()
 	rest.NextRevokeAllowedOn = now
 	var refused error
 	err = s.update(ctx, func(tx store.Tx) error {
@@ -80,7 +80,7 @@ func (s *Service) revoke(tx store.Tx, now time.Time, actor string, c licensing.C
 // Revocation tells how many CALs of a version may be revoked now.
 func (s *Service) Revocation(ctx context.Context, v licensing.ProductVersion) (rest Revocation, err error) {
 	err = s.store.View(ctx, func(r store.Reader) error {
-		rest, err = revocation(r, s.Now().UTC(), v)
+		rest, err = revocation(r, s.now(), v)
 		return err
 	})
 	return rest, err
@@ -125,7 +125,7 @@ func (s *Service) ReleaseCAL(ctx context.Context, actor string, id uint32) error
 		case c.Status == licensing.StatusActive && c.ProductType == licensing.PerDevice:
 			return licensing.Faultf(licensing.NotSupported, "CAL %d is assigned to a device for a term: revoke it", id)
 		}
-		now := s.Now().UTC()
+		now := s.now()
 		if c.Status == licensing.StatusTemporary && c.Validated {
 			if err := tx.SpendTemporary(c.Holder, c.ProductVersion, now); err != nil {
 				return err

@@ -44,7 +44,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 		for {
 			n := 0
 			err := s.store.Update(ctx, func(tx store.Tx) (err error) {
-				n, err = step(tx, s.Now().UTC())
+				n, err = step(tx, s.now())
 				return err
 			})
 			if err != nil {

@@ -28,6 +28,11 @@ func (s *simulation) invariant(*rapid.T) {
 			s.t.Errorf("on %s the CAL is renewed that ends on %s: %+v", s.now, before.Expires, c)
 		}
 	}
+	for id, pack := range after.packs {
+		if pack.Issued > s.before.packs[id].Issued && !pack.OnDemand() && pack.Issued+pack.Held > pack.Total {
+			s.t.Errorf("more is issued of %+v; it was %+v", pack, s.before.packs[id])
+		}
+	}
 	s.checkGone(&after)
 	s.before, s.step = after, step{}
 }
