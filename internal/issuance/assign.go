@@ -40,7 +40,7 @@ func (d *decision) serves(p *licensing.KeyPack, version licensing.ProductVersion
 
 // inForce tells whether CALs may be issued from a pack: an installed one that the clearinghouse stands behind.
 func inForce(p *licensing.KeyPack, now time.Time) bool {
-	return !p.OnDemand() && p.Flag == "" && p.Expires.After(now)
+	return !p.OnDemand() && p.Flag == "" && p.End().After(now)
 }
 
 // free returns the first pack that has a free CAL of at least that version and ends after that instant, nil if there is none.
@@ -51,7 +51,7 @@ func (d *decision) free(version licensing.ProductVersion, end time.Time) (*licen
 			return nil, err
 		}
 		for i := range d.packs {
-			if p := &d.packs[i]; d.serves(p, version) && p.Available() > 0 && p.Expires.After(end) {
+			if p := &d.packs[i]; d.serves(p, version) && p.Available() > 0 && p.End().After(end) {
 				return p, nil
 			}
 		}
@@ -75,7 +75,7 @@ func (d *decision) assign(pack licensing.KeyPack) error {
 	from := c.KeyPackID
 	c.KeyPackID, c.ProductVersion, c.Issued = pack.ID, pack.ProductVersion, d.now
 	d.describe(&c)
-	d.packEnd = pack.Expires
+	d.packEnd = pack.End()
 	if err := d.begin(&c, pack); err != nil {
 		return err
 	}
@@ -91,6 +91,9 @@ func (d *decision) assign(pack licensing.KeyPack) error {
 	pack.Issued++
 	d.answer.OverUsed = pack.Type == licensing.KeyPackOverUsed
 	d.warn(pack)
+	if err := d.warnOnce(&c, &pack); err != nil {
+		return err
+	}
 	return d.done(c)
 }
 
@@ -114,14 +117,14 @@ func (d *decision) begin(c *licensing.CAL, pack licensing.KeyPack) (err error) {
 	case d.r.Host.Concurrent && c.Status != licensing.StatusActive: // one with a term keeps it: the session only uses it
 		end := d.leaseEnd(d.r.Provisional)
 		if c.Status == licensing.StatusConcurrent && c.Expires.After(end) { // other sessions use it longer
-			end = earlier(c.Expires, pack.Expires)
+			end = earlier(c.Expires, pack.End())
 		}
 		c.Status, c.Expires = licensing.StatusConcurrent, end
 		c.Validated = c.Validated || !d.r.Provisional
 	case d.r.Provisional && c.Status == licensing.StatusConcurrent: // this logon may fail: its sessions go on
-		c.Expires = earlier(c.Expires, pack.Expires)
+		c.Expires = earlier(c.Expires, pack.End())
 	case d.r.Provisional && (c.Status == licensing.StatusPending || c.ID == 0 && d.r.Host.Mode == licensing.PerUser):
-		c.Status, c.Expires = licensing.StatusPending, earlier(d.now.Add(d.s.ProvisionalTTL), pack.Expires)
+		c.Status, c.Expires = licensing.StatusPending, earlier(d.now.Add(d.s.ProvisionalTTL), pack.End())
 	default:
 		c.Status, c.Validated = licensing.StatusActive, true
 		c.Expires, err = d.term(pack)
@@ -195,7 +198,7 @@ func (d *decision) term(pack licensing.KeyPack) (time.Time, error) {
 		}
 		term = licensing.ShortestTerm + time.Duration(days)*24*time.Hour
 	}
-	return earlier(d.now.Add(term), pack.Expires), nil
+	return earlier(d.now.Add(term), pack.End()), nil
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -220,16 +223,33 @@ func randomBelow(random io.Reader, n int) (int, error) {
 
 // warn says so when a pack is about used up.
 func (d *decision) warn(pack licensing.KeyPack) {
-	policy := pack.OverUse
-	if policy.WarnAt == 0 {
-		policy.WarnAt = d.s.OverUse.WarnAt
-	}
 	switch {
 	case d.answer.OverUsed:
 		d.answer.Warning = fmt.Sprintf("more per user CALs of %s are issued than are installed", pack.ProductVersion)
-	case policy.WarnAt != 0 && uint64(pack.Issued)*100 >= uint64(pack.Total)*uint64(policy.WarnAt):
+	case d.s.aboutUsedUp(&pack, pack.Issued):
 		d.answer.Warning = fmt.Sprintf("%d of %d CALs of key pack %d are issued", pack.Issued, pack.Total, pack.ID)
 	}
+}
+
+// aboutUsedUp tells whether so many issued CALs of a pack are worth a warning.
+func (s *Service) aboutUsedUp(pack *licensing.KeyPack, issued uint32) bool {
+	percent := pack.OverUse.WarnAt
+	if percent == 0 {
+		percent = s.OverUse.WarnAt
+	}
+	return percent != 0 && issued > 0 && uint64(issued)*100 >= uint64(pack.Total)*uint64(percent)
+}
+
+// warnOnce makes an event of the CAL with which warnings begin.
+func (d *decision) warnOnce(c *licensing.CAL, pack *licensing.KeyPack) error {
+	begins := d.s.aboutUsedUp(pack, pack.Issued) && !d.s.aboutUsedUp(pack, pack.Issued-1)
+	if d.answer.OverUsed {
+		begins = pack.Issued == 1
+	}
+	if !begins {
+		return nil
+	}
+	return d.audit("warn", c, d.answer.Warning)
 }
 
 // issueTemporary lets the device keep its temporary CAL, or gives it the one that it gets once.

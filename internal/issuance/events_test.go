@@ -59,6 +59,7 @@ func TestWaitEvents(t *testing.T) {
 	f := newFarm(t, issuance.Policies{})
 	ctx := context.Background()
 	host := f.host("rdsh.example.net", ws2022, perUser)
+	f.install(ws2022, perUser, 100)
 	last, err := f.service.LastEvent(ctx)
 	f.must(err)
 	for i := range 20 {

@@ -55,7 +55,7 @@ func remember(tx store.Tx, operation string, r Request, answer Answer, now time.
 	if err != nil {
 		return err
 	}
-	return audit(tx, now, r.Host.Name, "answer", &answer.CAL, "kept for a repetition")
+	return tx.Audit(store.AuditRecord{At: now, Actor: r.Host.Name, Action: "answer", Detail: "kept for a repetition"})
 }
 
 // fingerprint tells requests apart.

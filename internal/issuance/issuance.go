@@ -59,7 +59,7 @@ func New(st store.Store, o Options) *Service {
 	if o.Observe == nil {
 		o.Observe = func(string, Answer, error, time.Duration) {}
 	}
-	if o.OverUse.Policy == licensing.DenyOverUse && o.OverUse.DenyBeyond == 0 {
+	if o.OverUse.Policy == licensing.DenyOverUse && o.OverUse.DenyBeyond < 100 {
 		o.OverUse.DenyBeyond = 100
 	}
 	return &Service{store: st, Options: o, changed: make(chan struct{})}

@@ -28,14 +28,14 @@ func (d *decision) keep() error {
 			pack = *free
 		}
 	}
-	d.answer.OverUsed, d.packEnd = pack.Type == licensing.KeyPackOverUsed, pack.Expires
+	d.answer.OverUsed, d.packEnd = pack.Type == licensing.KeyPackOverUsed, pack.End()
 	d.warn(pack)
 	switch {
 	case c.Status == licensing.StatusPending && d.r.Host.Concurrent:
 		c.Status = licensing.StatusConcurrent
 		return d.change("use", c)
 	case c.Status == licensing.StatusPending && d.r.Provisional:
-		c.Expires = earlier(d.now.Add(d.s.ProvisionalTTL), pack.Expires)
+		c.Expires = earlier(d.now.Add(d.s.ProvisionalTTL), pack.End())
 		return d.change("use", c)
 	case d.becomesFinal(&c):
 		if !d.activated || !inForce(&pack, d.now) && pack.Type != licensing.KeyPackOverUsed {
@@ -138,13 +138,13 @@ func (d *decision) move(c *licensing.CAL, to licensing.KeyPack) error {
 	if err := move(d.tx, c, to); err != nil {
 		return err
 	}
-	d.packEnd = to.Expires
+	d.packEnd = to.End()
 	return d.audit("settle", c, fmt.Sprintf("from another key pack to %d", to.ID))
 }
 
 func move(tx store.Tx, c *licensing.CAL, to licensing.KeyPack) error {
 	from := c.KeyPackID
-	c.KeyPackID, c.ProductVersion, c.Expires = to.ID, to.ProductVersion, earlier(c.Expires, to.Expires)
+	c.KeyPackID, c.ProductVersion, c.Expires = to.ID, to.ProductVersion, earlier(c.Expires, to.End())
 	if err := tx.UpdateCAL(*c); err != nil {
 		return err
 	}

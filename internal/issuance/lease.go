@@ -95,6 +95,7 @@ func (d *decision) lease() error {
 	if end := d.leaseEnd(l.Provisional); end.After(l.Expires) {
 		l.Expires = end
 	}
+	l.Expires = earlier(l.Expires, d.packEnd)
 	if l.ID, err = d.tx.PutLease(l); err != nil {
 		return err
 	}
@@ -150,14 +151,16 @@ func (d *decision) found(l licensing.Lease, err error) (*licensing.Lease, error)
 	return &l, err
 }
 
-// extendConcurrent lets the CAL live as long as its last session, and remembers that a session has begun.
+// extendConcurrent lets the CAL live as long as its last session, though not longer than its key pack, and remembers that a
+// session has begun.
 func (d *decision) extendConcurrent(l licensing.Lease) error {
 	c := d.answer.CAL
-	if c.Status != licensing.StatusConcurrent || !l.Expires.After(c.Expires) && (c.Validated || l.Provisional) {
+	end := earlier(l.Expires, d.packEnd)
+	if c.Status != licensing.StatusConcurrent || !end.After(c.Expires) && (c.Validated || l.Provisional) {
 		return nil
 	}
-	if l.Expires.After(c.Expires) {
-		c.Expires = l.Expires
+	if end.After(c.Expires) {
+		c.Expires = end
 	}
 	c.Validated = c.Validated || !l.Provisional
 	d.answer.CAL = c
@@ -282,10 +285,11 @@ func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64
 		if err != nil {
 			return err
 		}
-		d := &decision{s: s, r: Request{Host: host}, now: s.now(), packEnd: pack.Expires}
+		d := &decision{s: s, r: Request{Host: host}, now: s.now(), packEnd: pack.End()}
 		if end := d.leaseEnd(l.Provisional); end.After(l.Expires) {
 			l.Expires = end
 		}
+		l.Expires = earlier(l.Expires, d.packEnd)
 		return tx.ExtendLease(id, l.Expires)
 	})
 	return l, err

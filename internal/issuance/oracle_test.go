@@ -2,7 +2,6 @@ package issuance_test
 
 import (
 	"context"
-	"math"
 
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -45,6 +44,9 @@ func (s *simulation) governing(c *content, v licensing.ProductVersion) (governin
 	return governing
 }
 
+// anyNumber of CALs may be over-used where nothing denies it.
+const anyNumber = 1 << 30
+
 // overUseLeft returns how many more CALs may be over-used for session hosts of a version; it is negative if there are too many.
 func (s *simulation) overUseLeft(c *content, v licensing.ProductVersion) int {
 	governing := s.governing(c, v)
@@ -52,7 +54,7 @@ func (s *simulation) overUseLeft(c *content, v licensing.ProductVersion) int {
 		if s.options.OverUse.Policy == licensing.DenyOverUse {
 			return 0
 		}
-		return math.MaxInt
+		return anyNumber
 	}
 	left := 0
 	for _, pack := range c.packs {
@@ -67,11 +69,23 @@ func (s *simulation) overUseLeft(c *content, v licensing.ProductVersion) int {
 			policy = s.options.OverUse
 		}
 		if policy.Policy != licensing.DenyOverUse {
-			return math.MaxInt
+			return anyNumber
 		}
 		left += int(pack.Total) * int(policy.DenyBeyond-100) / 100
 	}
 	return left
+}
+
+// overUses tells whether a user has an over-used CAL, under the policies that hold for session hosts of a version.
+func (s *simulation) overUses(c *content, userKey string, v licensing.ProductVersion) bool {
+	for _, cal := range c.cals {
+		pack := c.packs[cal.KeyPackID]
+		if cal.Holder == userKey && cal.ProductType == perUser && pack.Type == licensing.KeyPackOverUsed {
+			governing := s.governing(c, pack.ProductVersion)
+			return governing != 0 && governing == s.governing(c, v)
+		}
+	}
+	return false
 }
 
 // overUseIsSettled holds after a sweep: nothing is over-used while a CAL is free that would do.

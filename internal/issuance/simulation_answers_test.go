@@ -96,7 +96,11 @@ func (s *simulation) refused(op string, r issuance.Request, after *content, err 
 		s.t.Errorf("%v, but %s has a free CAL: %+v", err, pack, *pack)
 	}
 	if host.Mode == perUser {
-		if more := s.overUseLeft(after, host.ProductVersion); more > 0 {
+		more := s.overUseLeft(after, host.ProductVersion)
+		if s.overUses(after, userKey, host.ProductVersion) {
+			more++ // it would take the place of what the user has
+		}
+		if more > 0 {
 			s.t.Errorf("%v, but %d more may be over-used", err, more)
 		}
 	} else if why == licensing.OverUseLimit || host.Concurrent == (why == licensing.TemporaryExpired) {
@@ -141,6 +145,27 @@ func (s *simulation) given(op string, r issuance.Request, after *content, answer
 	case issuance.Issued, issuance.Upgraded, issuance.Renewed:
 		s.drawn(op, r, after, answer)
 	}
+	if was := s.before.cals[c.ID]; c.Status == licensing.StatusActive && (was.Status != licensing.StatusActive || c.Expires.After(was.Expires)) {
+		s.term(r, after, answer)
+	}
+}
+
+// term checks a CAL that has got a term now.
+func (s *simulation) term(r issuance.Request, after *content, answer issuance.Answer) {
+	c, pack := answer.CAL, after.packs[answer.CAL.KeyPackID]
+	if !s.activated() || !pack.Expires.After(s.now) || pack.Flag != "" {
+		s.t.Errorf("a term of %+v: %+v", pack, c)
+	}
+	shortest, longest := licensing.PerUserTerm, licensing.PerUserTerm
+	if c.ProductType == perDevice {
+		shortest, longest = licensing.ShortestTerm, licensing.LongestTerm
+	}
+	if term := c.Expires.Sub(s.now); term > longest || term < shortest && !c.Expires.Equal(pack.Expires) {
+		s.t.Errorf("%s for %s: %+v", answer.Outcome, term, c)
+	}
+	if was := s.before.cals[c.ID].Status; r.Provisional && c.ProductType == perUser && was != licensing.StatusActive {
+		s.t.Errorf("the logon is not complete, and gets %+v", c)
+	}
 }
 
 // drawn checks a CAL that was issued or renewed now: whether its key pack could give it, and for how long.
@@ -149,18 +174,6 @@ func (s *simulation) drawn(op string, r issuance.Request, after *content, answer
 	before := s.before.cals[c.ID]
 	if !s.activated() || !pack.Expires.After(s.now) || pack.Flag != "" || c.Expires.After(pack.Expires) {
 		s.t.Errorf("%s of %+v: %+v", answer.Outcome, pack, c)
-	}
-	if c.Status == licensing.StatusActive {
-		shortest, longest := licensing.PerUserTerm, licensing.PerUserTerm
-		if host.Mode == perDevice {
-			shortest, longest = licensing.ShortestTerm, licensing.LongestTerm
-		}
-		if term := c.Expires.Sub(s.now); term > longest || term < shortest && !c.Expires.Equal(pack.Expires) {
-			s.t.Errorf("%s for %s: %+v", answer.Outcome, term, c)
-		}
-		if r.Provisional && before.Status != licensing.StatusActive && host.Mode == perUser {
-			s.t.Errorf("the logon is not complete, and gets %+v", c)
-		}
 	}
 	if answer.Outcome == issuance.Renewed {
 		if before.Expires.After(s.now.Add(licensing.RenewalWindow)) || pack.OverIssued() && pack.Type != licensing.KeyPackOverUsed {

@@ -63,13 +63,17 @@ func (s *simulation) checkGone(after *content) {
 			s.t.Errorf("%+v has become older: %+v", c, now)
 		}
 	}
-	sessions := map[uint64]bool{}
+	sessions := map[uint64]licensing.Lease{}
 	for _, l := range after.leases {
-		sessions[l.ID] = true
+		sessions[l.ID] = l
 	}
 	for _, l := range s.before.leases {
+		now, there := sessions[l.ID]
+		if there && l.UserKey != "" && now.UserKey != l.UserKey {
+			s.t.Errorf("the session %+v has become another user's: %+v", l, now)
+		}
 		c := s.before.cals[l.CAL]
-		if sessions[l.ID] || !l.Expires.After(s.now) || c.Expired(s.now) || s.explains(l) {
+		if there || !l.Expires.After(s.now) || c.Expired(s.now) || s.explains(l) {
 			continue
 		}
 		s.t.Errorf("the session %+v has gone, with %+v: %+v", l, c, s.step)

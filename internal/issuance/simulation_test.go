@@ -3,7 +3,9 @@ package issuance_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ func TestSimulation(t *testing.T) {
 		s := &simulation{
 			farm: openFarm(t, dir, rapid.Uint64().Draw(t, "seed"), policies), authenticated: map[string]bool{},
 			temporary: map[temporary]licensing.CAL{}, answers: map[string]answered{},
+			modes: rapid.SampledFrom([][]licensing.ProductType{{perDevice, perUser}, {perDevice}, {perUser}}).Draw(t, "modes"),
 		}
 		defer func() { s.close() }()
 		for i := range 4 {
@@ -48,8 +51,8 @@ func TestSimulation(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"":    s.invariant,
 			"ask": s.ask, "ask, too": s.ask, "ask, again": s.ask, "ask, once more": s.ask, "validate": s.validateOne, "log on": s.logOn,
-			"log on, too": s.logOn, "release": s.releaseSession, "renew lease": s.renewLease, "end lease": s.endLease,
-			"clock": s.clock, "clock, too": s.clock, "sweep": s.sweepAll, "revoke": s.revokeOne, "release CAL": s.releaseOne,
+			"log on, too": s.logOn, "repeat": s.repeat, "release": s.releaseSession, "renew lease": s.renewLease, "end lease": s.endLease,
+			"clock": s.clock, "clock, too": s.toTheEnd, "sweep": s.sweepAll, "revoke": s.revokeOne, "release CAL": s.releaseOne,
 			"install": s.installPack, "resize": s.resizePack, "trouble": s.troublePack, "policy": s.setPolicy,
 			"activation": s.activation, "host": s.changeHost, "restart": s.restart,
 		})
@@ -59,6 +62,7 @@ func TestSimulation(t *testing.T) {
 // simulation is a farm, and what the rules say must be remembered about it.
 type simulation struct {
 	*farm
+	modes         []licensing.ProductType // of session hosts and key packs
 	hosts         []licensing.Host
 	before        content                     // as it was after the last step
 	step          step                        // what is being done
@@ -98,9 +102,7 @@ func anyOf[T any](t *rapid.T, label string, list []T) T {
 	return list[rapid.IntRange(0, len(list)-1).Draw(t, label)]
 }
 
-func aMode(t *rapid.T) licensing.ProductType {
-	return rapid.SampledFrom([]licensing.ProductType{perDevice, perUser}).Draw(t, "mode")
-}
+func (s *simulation) aMode(t *rapid.T) licensing.ProductType { return anyOf(t, "mode", s.modes) }
 
 func aVersion(t *rapid.T) licensing.ProductVersion {
 	return rapid.SampledFrom([]licensing.ProductVersion{ws2019, ws2022, ws2022, ws2025}).Draw(t, "version")
@@ -108,8 +110,8 @@ func aVersion(t *rapid.T) licensing.ProductVersion {
 
 // logonRequest draws who is where, under one of his names.
 func logonRequest(t *rapid.T) issuance.Request {
-	name := anyOf(t, "user", []string{"", "ada", "ADA", `x\bob`, "bob@x.example", "carol", `.\ada`, "dave"})
-	id := anyOf(t, "device", []string{"", "d1", "d1", "D1", "d2", "d2", "d3", "d4"})
+	name := anyOf(t, "user", []string{"", "ada", "ADA", `x\bob`, "bob@x.example", `.\ada`, "carol"})
+	id := anyOf(t, "device", []string{"", "d1", "d1", "D1", "d2", "d2", "d3"})
 	return issuance.Request{
 		User: name, Device: licensing.Device{ID: id, Name: anyOf(t, "label", []string{"", "desk"})},
 		Session: anyOf(t, "session", []string{"", "", "", ":1", ":2", ":3"}), Provisional: rapid.Bool().Draw(t, "provisional?"),
@@ -120,7 +122,7 @@ func (s *simulation) ask(t *rapid.T) {
 	r := logonRequest(t)
 	r.Host = anyOf(t, "host", s.hosts)
 	op := anyOf(t, "operation", []string{"request", "request", "request", "validate", "renew"})
-	if rapid.IntRange(0, 5).Draw(t, "key?") == 5 {
+	if rapid.IntRange(0, 3).Draw(t, "key?") == 3 {
 		r.IdempotencyKey = s.aKey(t, r.Host)
 	}
 	s.decide(t, op, r)
@@ -136,6 +138,20 @@ func (s *simulation) aKey(t *rapid.T, h licensing.Host) string {
 		}
 		key += "+"
 	}
+}
+
+// repeat sends a request again, or another one under its key.
+func (s *simulation) repeat(t *rapid.T) {
+	name := anyOf(t, "answer", slices.Sorted(maps.Keys(s.answers)))
+	first := s.answers[name]
+	if s.now.Sub(first.at) >= day {
+		drawAgain(t, "it may be forgotten")
+	}
+	r := first.r
+	if rapid.IntRange(0, 3).Draw(t, "provisional?") == 3 {
+		r.Provisional = !r.Provisional
+	}
+	s.decide(t, anyOf(t, "operation", []string{first.op, first.op, "request", "validate", "renew"}), r)
 }
 
 // validateOne completes a logon that is under way, on whatever session host.
@@ -195,6 +211,16 @@ func (s *simulation) clock(t *rapid.T) {
 	}))
 }
 
+// toTheEnd moves the clock to where a CAL is due, or ends.
+func (s *simulation) toTheEnd(t *rapid.T) {
+	c := anyOf(t, "CAL", s.cals(everything))
+	end := c.Expires.Add(-anyOf(t, "before", []time.Duration{8 * day, 7 * day, day, day, time.Minute, 0}))
+	if end.Before(s.now) {
+		drawAgain(t, "that is over")
+	}
+	s.now = end
+}
+
 func (s *simulation) sweepAll(t *rapid.T) {
 	s.step = step{what: "sweep"}
 	s.sweep()
@@ -220,7 +246,7 @@ func (s *simulation) releaseOne(t *rapid.T) {
 }
 
 func (s *simulation) installPack(t *rapid.T) {
-	v, mode, total := aVersion(t), aMode(t), rapid.Uint32Range(1, 6).Draw(t, "total")
+	v, mode, total := aVersion(t), s.aMode(t), rapid.Uint32Range(1, 6).Draw(t, "total")
 	if rapid.IntRange(0, 3).Draw(t, "expires?") == 3 {
 		s.installUntil(v, mode, total, s.now.Add(anyOf(t, "expires in", []time.Duration{time.Hour, 90 * time.Minute, 3 * day, 30 * day, 100 * day})))
 		return
@@ -275,7 +301,7 @@ func (s *simulation) activation(t *rapid.T) {
 }
 
 func (s *simulation) addHost(t *rapid.T, name string) {
-	v, mode := aVersion(t), aMode(t)
+	v, mode := aVersion(t), s.aMode(t)
 	if rapid.IntRange(0, 2).Draw(t, "concurrent?") > 0 {
 		s.hosts = append(s.hosts, s.concurrent(name, v, mode))
 	} else {

@@ -48,7 +48,7 @@ func DeviceKey(d Device) (string, error) {
 }
 
 // UserKey checks a user's name and returns what it is compared by. DOMAIN\user, user@domain and user@domain.example are one,
-// in any case: the first label of a realm is taken for the domain's NetBIOS name, as Active Directory names domains by
+// in any case: the first label of a realm or DNS name is taken for the domain's NetBIOS name, as Active Directory names domains by
 // default. A name without a domain, and .\user, is a local user.
 func UserKey(name string) (string, error) {
 	if name == "" {
@@ -66,6 +66,7 @@ func UserKey(name string) (string, error) {
 		if domain == "." {
 			domain = ""
 		}
+		domain, _, _ = strings.Cut(domain, ".")
 	} else if i := strings.LastIndexByte(name, '@'); i >= 0 {
 		user, domain = name[:i], name[i+1:]
 		domain, _, _ = strings.Cut(domain, ".")

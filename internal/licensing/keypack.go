@@ -130,6 +130,18 @@ func PerpetualExpiry(installed time.Time) time.Time {
 	return time.Date(2038, 1, 1, t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
 }
 
+// never is an end that does not come.
+var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// End returns when CALs of the pack end at the latest. Expires says 2038 of a perpetual pack, and of one on demand: that is how
+// servers show that there is no end.
+func (k *KeyPack) End() time.Time {
+	if k.OnDemand() || k.Expires.Equal(PerpetualExpiry(k.Installed)) {
+		return never
+	}
+	return k.Expires
+}
+
 // String returns the pack in a few words.
 func (k *KeyPack) String() string {
 	return fmt.Sprintf("key pack %d (%d × %s, %s)", k.ID, k.Total, k.TypeAndModel(), k.ProductVersion)

@@ -128,3 +128,18 @@ func TestKeyPackString(t *testing.T) {
 		t.Errorf("%q; want %q", got, want)
 	}
 }
+
+// TestEnd: what is shown of a pack without an end is no end.
+func TestEnd(t *testing.T) {
+	installed := time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)
+	subscription := licensing.KeyPack{Installed: installed, Expires: installed.AddDate(1, 0, 0)}
+	if got := subscription.End(); !got.Equal(subscription.Expires) {
+		t.Errorf("a subscription ends on %s, want %s", got, subscription.Expires)
+	}
+	temporary, overUsed := licensing.TemporaryKeyPack(licensing.WindowsServer2022, installed), licensing.OverUsedKeyPack(licensing.WindowsServer2022, installed)
+	for _, pack := range []licensing.KeyPack{{Installed: installed, Expires: licensing.PerpetualExpiry(installed)}, temporary, overUsed} {
+		if got := pack.End(); got.Year() != 9999 || pack.Expires.Year() != 2038 {
+			t.Errorf("%s ends on %s and shows %s", &pack, got, pack.Expires)
+		}
+	}
+}

@@ -4,8 +4,8 @@ package licensing
 // default.
 type OverUse struct {
 	Policy OverUsePolicy `json:"policy,omitempty"`
-	// WarnAt is how many percent of the CALs are issued when the license server begins to warn, in answers, events and
-	// metrics; 0 never.
+	// WarnAt is how many percent of the CALs are issued when the license server begins to warn, in answers and with an event;
+	// 0 never.
 	WarnAt uint32 `json:"warnAt,omitempty"`
 	// DenyBeyond is up to how many percent of the CALs are issued under DenyOverUse: 100 allows no over-use.
 	DenyBeyond uint32 `json:"denyBeyond,omitempty"`
