@@ -1,0 +1,179 @@
+package restapi
+
+import (
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"calkeeper/internal/auth"
+	"calkeeper/internal/licensing"
+)
+
+// realm is the protection space (RFC 9110, section 11.5).
+const realm = "calkeeper"
+
+// maxToken is longer than any token, in characters.
+const maxToken = 128
+
+// access says who may use a route.
+type access uint8
+
+const (
+	strangers      access = 1 << iota // session hosts that are not registered, while the license server answers such
+	hosts                             // session hosts
+	auditors                          // accounts that only read
+	administrators                    // accounts
+
+	accounts = auditors | administrators
+	anyone   = hosts | accounts
+)
+
+// caller is who asks.
+type caller struct {
+	is   access
+	name string // the session host's or the account's; for a stranger its address
+	host licensing.Host
+}
+
+// key tells clients apart that have the same name.
+func (c *caller) key() string { return string(rune(c.is)) + c.name }
+
+// authenticate tells who asks. Its error is a problem, or a Fault that is the license server's own.
+func (s *server) authenticate(r *http.Request, x *exchange) error {
+	given := r.Header.Values("Authorization")
+	certificate := r.TLS != nil && len(r.TLS.PeerCertificates) > 0
+	if len(given) == 0 && !certificate {
+		return s.stranger(r, x)
+	}
+	network := networkOf(x.address)
+	tooMany := func() error {
+		if wait := s.failures.exhausted(network, s.Now()); wait > 0 {
+			return limited(wait, "too many failed authentications came from this address")
+		}
+		return nil
+	}
+	// Only passwords can be guessed. A right token passes even then: else anybody on a session host could lock it out.
+	if _, _, password := r.BasicAuth(); password {
+		if err := tooMany(); err != nil {
+			return err
+		}
+	}
+	err := s.identify(r, x, given)
+	if licensing.KindOf(err) != licensing.Denied {
+		return err
+	}
+	if err := tooMany(); err != nil {
+		return err
+	}
+	s.failures.take(network, s.Now())
+	return s.unauthenticated(licensing.Message(err))
+}
+
+// identify checks what the caller has shown. What a proxy has added beside it would be ambiguous: one is taken.
+func (s *server) identify(r *http.Request, x *exchange, given []string) (err error) {
+	if len(given) == 0 {
+		return s.certificate(r, x)
+	}
+	if len(given) > 1 {
+		return licensing.Faultf(licensing.Denied, "there is more than one Authorization header")
+	}
+	ctx, err := s.basic.Authenticate(r.Context(), r)
+	switch {
+	case err == nil:
+		x.account(auth.FromContext(ctx))
+		return nil
+	case errors.Is(err, auth.ErrUnencrypted):
+		return licensing.Faultf(licensing.Denied, "tokens and passwords are taken over TLS, or from this machine, only")
+	case !errors.Is(err, auth.ErrCredentials):
+		return err
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
+		return licensing.Faultf(licensing.Denied, "user or password is wrong, or the token")
+	}
+	host, err := s.Issuance.AuthenticateToken(r.Context(), token)
+	x.caller = caller{hosts, host.Name, host}
+	return err
+}
+
+// account notes which account asks.
+func (x *exchange) account(i auth.Identity) {
+	x.caller.name = i.User
+	switch i.Role {
+	case auth.Administrator:
+		x.caller.is = administrators
+	case auth.Auditor:
+		x.caller.is = auditors
+	}
+}
+
+// certificate takes the client certificate of the TLS handshake, in which the caller has proved to have its key. Who issued it does
+// not matter: the host was registered with this one.
+func (s *server) certificate(r *http.Request, x *exchange) error {
+	leaf, now := r.TLS.PeerCertificates[0], s.Now()
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return licensing.Faultf(licensing.Denied, "the client certificate is valid from %s to %s only", leaf.NotBefore.UTC(), leaf.NotAfter.UTC())
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	host, err := s.Issuance.AuthenticateCertificate(r.Context(), sum[:])
+	x.caller = caller{hosts, host.Name, host}
+	return err
+}
+
+// stranger lets a caller without credentials pass as a session host that is not registered, if the license server answers such. One
+// at the address of a registered host must say who it is: else it would have that host's sessions.
+func (s *server) stranger(r *http.Request, x *exchange) error {
+	const who = "say who asks: with a session host's token (Bearer) or client certificate, or an account's user and password (Basic)"
+	if _, err := s.Issuance.UnregisteredHost(x.address, licensing.WindowsServer2025, licensing.PerUser); err != nil {
+		return s.unauthenticated(who)
+	}
+	switch _, err := s.Issuance.Host(r.Context(), x.address); {
+	case err == nil:
+		return s.unauthenticated(who)
+	case licensing.KindOf(err) != licensing.NotFound:
+		return err
+	}
+	x.caller = caller{is: strangers, name: x.address}
+	return nil
+}
+
+// admit tells whether the caller may use a route.
+func (s *server) admit(c *caller, to access) error {
+	switch {
+	case c.is&to != 0:
+		return nil
+	case c.is == strangers:
+		return s.unauthenticated("only registered session hosts and accounts may ask for this")
+	case to&accounts == 0:
+		return licensing.Faultf(licensing.Denied, "only session hosts may ask for this, with their tokens or certificates")
+	case c.is == auditors:
+		return licensing.Faultf(licensing.Denied, "%s may read only: this is for administrators", c.name)
+	case to == administrators:
+		return licensing.Faultf(licensing.Denied, "this is for administrators")
+	}
+	return licensing.Faultf(licensing.Denied, "this is for accounts")
+}
+
+// addressOf returns the IP address of host:port.
+func addressOf(remote string) string {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
+	}
+	return a.Addr().Unmap().WithZone("").String()
+}
+
+// networkOf returns the address, or the network of an IPv6 address, within which one machine can choose addresses.
+func networkOf(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Is4() {
+		return address
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
+}
