@@ -113,7 +113,15 @@ func TestImportsPointOneWay(t *testing.T) {
 		"wsman":                   {"cim", "wql", "wsman/soap"},
 		"wsman/soap":              {},
 		"wsman/client":            {"cim", "wsman/soap"},
-		"tlswmiprov":              {"licensing", "keycode", "clearinghouse", "store", "activation", "inventory", "auth", "privatefile", "cim"},
+		"receipt":                 {"licensing"},
+		"restapi":                 {"licensing", "store", "issuance", "receipt", "auth", "privatefile", "restapi/wire"},
+		"restapi/wire":            {},
+		"restapi/client":          {"licensing", "restapi/wire"},
+		"agent":                   {"licensing", "receipt", "privatefile", "restapi/wire", "restapi/client"},
+		"metrics":                 {"licensing", "store", "issuance"},
+		// It brings its own throw-away database.
+		"simulation": {"licensing", "store", "issuance", "store/sqlite", "sqlitedb"},
+		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "inventory", "issuance", "auth", "privatefile", "cim"},
 	}
 	everything := []string{"app", "demo"} // they may import all, and only commands import them
 	packages := goList(t, "")

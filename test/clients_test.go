@@ -303,9 +303,9 @@ func clientWQL(t *testing.T, s session) {
 		t.Error("there is no key pack of Windows Server 2016, so its query proves nothing")
 	}
 	for wql, want := range map[string]int{
-		"Select * from Win32_TSIssuedLicense where KeyPackId = 3":           0,
+		"Select * from Win32_TSIssuedLicense where KeyPackId = 3":           2,
 		"SELECT * FROM Win32_TSLicenseServer":                               1,
-		"SELECT * FROM Win32_TSIssuedLicense":                               0,
+		"SELECT * FROM Win32_TSIssuedLicense":                               6,
 		"SELECT * FROM Win32_TSLicenseReport":                               0,
 		"SELECT * FROM Win32_TSLicenseReportEntry":                          0,
 		"SELECT * FROM Win32_TSLicenseReportFailedPerUserEntry":             0,

@@ -350,8 +350,7 @@ func TestUnsupportedMethods(t *testing.T) {
 		m.want(t, notAvailable, serverClass, method, nil)
 	}
 	for method, out := range map[string]string{
-		"IsLSonDC": "OnDC", "IsLSPreventUpgradeGPEnabled": "Enabled", "IsLSPublished": "Published", "IsLSSecGrpGPEnabled": "Enabled",
-		"IsLSRegisteredToSCP": "Registered",
+		"IsLSonDC": "OnDC", "IsLSPreventUpgradeGPEnabled": "Enabled", "IsLSPublished": "Published", "IsLSRegisteredToSCP": "Registered",
 	} {
 		if is, ok := m.want(t, done, serverClass, method, nil).Values.Bool(out); is || !ok {
 			t.Errorf("%s says %v, %v; want false", method, is, ok)

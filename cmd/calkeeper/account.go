@@ -11,8 +11,9 @@ import (
 )
 
 type accountCmd struct {
-	Set  accountSetCmd  `cmd:"" help:"Add an account, or change its password and role."`
-	List accountListCmd `cmd:"" help:"List the accounts."`
+	Set    accountSetCmd    `cmd:"" help:"Add an account, or change its password and role."`
+	List   accountListCmd   `cmd:"" help:"List the accounts."`
+	Remove accountRemoveCmd `cmd:"" help:"Remove an account."`
 }
 
 // Help is shown by --help.
@@ -23,7 +24,7 @@ func (accountCmd) Help() string {
 
 type accountSetCmd struct {
 	User         string `arg:"" help:"Name of the account, compared without case."`
-	Role         string `enum:",Administrator,Auditor" default:"" placeholder:"ROLE" help:"Administrator does everything, Auditor reads what no role protects. An account that exists keeps its role without it."`
+	Role         string `enum:",Administrator,Auditor" default:"" placeholder:"ROLE" help:"Administrator does everything, Auditor reads. An account that exists keeps its role without it."`
 	Dir          string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
 	PasswordFile string `placeholder:"FILE" help:"Take the password from the first line of this file."`
 }
@@ -96,5 +97,38 @@ func (c *accountListCmd) Run(t *terminal) error {
 		for _, a := range list {
 			fmt.Fprintf(w, "%s\t%s\n", a.User, a.Role)
 		}
+	})
+}
+
+type accountRemoveCmd struct {
+	User string `arg:"" help:"Name of the account, compared without case."`
+	Dir  string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
+}
+
+// Help is shown by --help.
+func (accountRemoveCmd) Help() string {
+	return `The last Administrator cannot be removed. A license server that is running takes the change at its next start.
+
+Example:
+  calkeeper account remove monitor --dir /var/lib/calkeeper`
+}
+
+// Run removes the account.
+func (c *accountRemoveCmd) Run(t *terminal) error {
+	if !app.HasLicenseServer(c.Dir) {
+		return usagef("no license server has run in %s: give its directory with --dir", c.Dir)
+	}
+	accounts, err := app.LoadAccounts(c.Dir)
+	if err != nil {
+		return err
+	}
+	if err := accounts.Remove(c.User); err != nil {
+		return usageError{err}
+	}
+	return t.print(struct {
+		User    string `json:"user"`
+		Removed bool   `json:"removed"`
+	}{c.User, true}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is removed; a license server that is running takes it at its next start.\n", c.User)
 	})
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"calkeeper/internal/keycode"
+	"calkeeper/internal/licensing"
 )
 
 // typed returns a code or number as the methods want it: without hyphens and spaces, in capitals.
@@ -125,4 +127,45 @@ func at(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format(time.DateTime)
+}
+
+// hostVersion is the ProductVersion of a session host, typed as its short name or number.
+type hostVersion licensing.ProductVersion
+
+// UnmarshalText reads ws2022, or 2 to 8.
+func (v *hostVersion) UnmarshalText(text []byte) error {
+	version, err := licensing.ParseVersionName(string(text))
+	*v = hostVersion(version)
+	return bare(err)
+}
+
+// hostMode is what a session host counts CALs by.
+type hostMode licensing.ProductType
+
+// UnmarshalText reads per-device or per-user.
+func (m *hostMode) UnmarshalText(text []byte) error {
+	mode, err := licensing.ParseMode(string(text))
+	*m = hostMode(mode)
+	return bare(err)
+}
+
+// bare returns a fault of the domain as what is wrong with an argument: what the parser says of it is wrong usage.
+func bare(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(licensing.Message(err))
+}
+
+// date is a day, in UTC.
+type date struct{ time.Time }
+
+// UnmarshalText reads YYYY-MM-DD.
+func (d *date) UnmarshalText(text []byte) error {
+	t, err := time.Parse(time.DateOnly, string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no date: 2026-01-05 is one", text)
+	}
+	d.Time = t
+	return nil
 }

@@ -164,7 +164,7 @@ func (c *codeCancelCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	return t.print(jsonOf(code), func(w io.Writer) { fmt.Fprintf(w, "code %d of %d CALs:\t%s\n", code.Serial, code.Count, code.State) })
+	return t.print(jsonOf(code, nil), func(w io.Writer) { fmt.Fprintf(w, "code %d of %d CALs:\t%s\n", code.Serial, code.Count, code.State) })
 }
 
 type codeListCmd struct{ operator }
@@ -180,17 +180,23 @@ type codeJSON struct {
 	ProductType uint32    `json:"productType"`
 	Count       uint32    `json:"count"`
 	Target      uint32    `json:"target"` // the clearinghouse's number of the license server
+	TargetName  string    `json:"targetName,omitempty"`
 	Source      uint32    `json:"source,omitempty"`
+	SourceName  string    `json:"sourceName,omitempty"`
 	State       string    `json:"state"`
 	Issued      time.Time `json:"issued"`
 }
 
-func jsonOf(k clearinghouse.Code) codeJSON {
+// jsonOf shows a code; names are those of the license servers, as far as they were asked for.
+func jsonOf(k clearinghouse.Code, names map[uint32]string) codeJSON {
 	kind := "install"
 	if k.Import {
 		kind = "import"
 	}
-	return codeJSON{k.Serial, kind, k.FirstGroup, k.Entitlement, uint32(k.ProductType), k.Count, k.Target, k.Source, string(k.State), k.Issued}
+	return codeJSON{
+		k.Serial, kind, k.FirstGroup, k.Entitlement, uint32(k.ProductType), k.Count, k.Target, names[k.Target], k.Source, names[k.Source],
+		string(k.State), k.Issued,
+	}
 }
 
 // Run lists the codes.
@@ -199,19 +205,19 @@ func (c *codeListCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
+	names, err := c.serverNames(ctx, log)
+	if err != nil {
+		return err
+	}
 	list := []codeJSON{}
 	for _, k := range codes {
-		list = append(list, jsonOf(k))
+		list = append(list, jsonOf(k, names))
 	}
 	return t.print(list, func(w io.Writer) {
 		fmt.Fprintln(w, "SERIAL\tKIND\tCODE\tENTITLEMENT\tTYPE\tCOUNT\tTARGET\tSOURCE\tSTATE\tISSUED")
 		for _, k := range list {
-			source := "-"
-			if k.Source != 0 {
-				source = fmt.Sprint(k.Source)
-			}
-			fmt.Fprintf(w, "%d\t%s\t%s-…\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", k.Serial, k.Kind, k.FirstGroup, k.Entitlement, productType(k.ProductType),
-				k.Count, k.Target, source, k.State, at(k.Issued))
+			fmt.Fprintf(w, "%d\t%s\t%s-…\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", k.Serial, k.Kind, k.FirstGroup, k.Entitlement, productType(k.ProductType),
+				k.Count, k.TargetName, or(k.SourceName, "-"), k.State, at(k.Issued))
 		}
 	})
 }

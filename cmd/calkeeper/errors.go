@@ -27,7 +27,11 @@ const (
 	exitUnreachable
 	exitDenied
 	exitWrong
+	exitUnlicensed
 )
+
+// portAdvice is for an answer that is not in the protocol of the URL.
+const portAdvice = "Check --server: https and http have different ports."
 
 // outcomes maps errors to exit codes, and to what to do next where the error does not say it: the first that matches counts.
 var outcomes = []struct {
@@ -41,25 +45,34 @@ var outcomes = []struct {
 	{is(client.ErrUnauthorized), exitDenied, "Check --user, and the password in --password-file or " + passwordVariable + "."},
 	{is(client.ErrAccessDenied), exitDenied, ""},
 	{isFault(licensing.Denied), exitDenied, ""},
+	{isFault(licensing.Unlicensed), exitUnlicensed, ""},
 	{isRefusal(cim.StatusAccessDenied), exitDenied, ""},
 	{is(client.ErrNoService, client.ErrTimedOut), exitUnreachable, ""},
 	{isFault(licensing.Unavailable), exitUnreachable, "Check whether the clearinghouse runs, and --dir."},
 	{isType[refusal], exitRefused, ""},
+	{is(client.ErrScheme), exitUnreachable, portAdvice},
 	{isType[*client.Fault], exitRefused, ""},
 	{isFault(licensing.Invalid, licensing.NotSupported, licensing.OutOfRange, licensing.NotFound, licensing.AlreadyExists,
 		licensing.NotActivated, licensing.Limited), exitRefused, ""},
+	{isType[x509.HostnameError], exitUnreachable, "Call it in --server by one of these names; or have it use this name, too: give it to `calkeeper serve` with --alias, and delete tls.crt and tls.key in the license server's directory, so that they are made anew."},
 	{isUntrusted, exitUnreachable, "Trust it with --ca-file: calkeeper keeps its own as tls.crt in the license server's directory."},
+	{isBroken, exitUnreachable, portAdvice + " If it is right, check whether the license server runs."},
 	{isDial, exitUnreachable, "Check --server, and whether the license server runs."},
-	{is(io.EOF, io.ErrUnexpectedEOF), exitUnreachable, "Check --server: https and http have different ports."},
-	{isType[tls.RecordHeaderError], exitUnreachable, "Check --server: https and http have different ports."},
+	{is(io.EOF, io.ErrUnexpectedEOF), exitUnreachable, portAdvice},
+	{isType[tls.RecordHeaderError], exitUnreachable, portAdvice},
+	{isType[unanswered], exitUnreachable, portAdvice + " If it is right, see the license server's log."},
 }
 
 // outcome returns the exit code for an error, and what to do next if the error does not say it.
 func outcome(err error) (code int, advice string) {
 	for _, o := range outcomes {
-		if o.matches(err) {
-			return o.code, o.advice
+		if !o.matches(err) {
+			continue
 		}
+		if u, ok := errors.AsType[unanswered](err); ok {
+			return o.code, strings.ReplaceAll(o.advice, "--server", u.flag)
+		}
+		return o.code, o.advice
 	}
 	return exitFailure, ""
 }
@@ -98,10 +111,15 @@ func isDial(err error) bool {
 	return ok && op.Op != "listen" || isType[*net.DNSError](err)
 }
 
+// isBroken tells whether a connection ended too early: a server of HTTPS does that to a request in plain HTTP.
+func isBroken(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "read" || op.Op == "write")
+}
+
 // isUntrusted tells whether the server's certificate was refused.
 func isUntrusted(err error) bool {
-	return isType[*tls.CertificateVerificationError](err) || isType[x509.UnknownAuthorityError](err) ||
-		isType[x509.HostnameError](err) || isType[x509.CertificateInvalidError](err)
+	return isType[*tls.CertificateVerificationError](err) || isType[x509.UnknownAuthorityError](err) || isType[x509.CertificateInvalidError](err)
 }
 
 func isRefusal(s cim.Status) func(error) bool {
@@ -147,6 +165,11 @@ func withoutCodes(s string) string {
 		return found
 	})
 }
+
+// exitCode ends the process with that code; what there is to say was said.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // wrongError says that what was checked is wrong.
 type wrongError struct{ error }

@@ -16,6 +16,7 @@ type keypackCmd struct {
 	Import    keypackImportCmd    `cmd:"" help:"Move CALs here from another license server."`
 	Reinstall keypackReinstallCmd `cmd:"" help:"Install again what the clearinghouse knows to be here and the database has lost."`
 	Convert   keypackConvertCmd   `cmd:"" help:"Turn per device CALs into per user CALs, or back, in a new key pack."`
+	Policy    keypackPolicyCmd    `cmd:"" help:"Say what happens when more CALs of a key pack are asked for than there are."`
 	Remove    keypackRemoveCmd    `cmd:"" help:"Remove CALs, or a whole key pack."`
 }
 
@@ -181,9 +182,7 @@ func (c *keypackRemoveCmd) Run(ctx context.Context, t *terminal) error {
 	if _, err := invoke(ctx, wsman, keyPackClass, method, nil, arguments...); err != nil {
 		return err
 	}
-	return t.print(struct {
-		Removed bool `json:"removed"`
-	}{true}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
+	return t.print(removedJSON{true}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
 }
 
 func (c *keypackRemoveCmd) method() (string, []client.Value, error) {

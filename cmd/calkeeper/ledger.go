@@ -53,13 +53,9 @@ func (c *transfersCmd) Run(ctx context.Context, t *terminal, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	servers, err := ask[[]clearinghouse.ServerView](ctx, c.operator, log, wire.Servers, wire.Owner{})
+	names, err := c.serverNames(ctx, log)
 	if err != nil {
 		return err
-	}
-	names := map[uint32]string{}
-	for _, s := range servers {
-		names[s.ID] = s.Name
 	}
 	list := []transferJSON{}
 	for _, v := range transfers {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,7 +26,15 @@ type cli struct {
 	Account       accountCmd       `cmd:"" help:"Accounts of a license server."`
 	Clearinghouse clearinghouseCmd `cmd:"" help:"Run a clearinghouse, and what its operator does: sell, approve, look at the ledger."`
 	Activate      activateCmd      `cmd:"" help:"Activate, reactivate or deactivate a license server."`
-	Keypack       keypackCmd       `cmd:"" help:"List, install, import, convert and remove license key packs."`
+	Keypack       keypackCmd       `cmd:"" help:"List, install, import, convert and remove license key packs, and set their policies."`
+	Host          hostCmd          `cmd:"" help:"Register, list and remove the session hosts that may ask for CALs."`
+	CAL           calCmd           `cmd:"" name:"cal" help:"List, revoke and release the CALs that are issued, and count them."`
+	Denials       denialsCmd       `cmd:"" help:"List the requests for CALs that were denied."`
+	Acquire       acquireCmd       `cmd:"" help:"On a session host: ask for a CAL."`
+	Validate      validateCmd      `cmd:"" help:"On a session host: say that a logon is complete."`
+	Release       releaseCmd       `cmd:"" help:"On a session host: say that a session has ended."`
+	Agent         agentCmd         `cmd:"" help:"On a session host with PAM: ask for CALs from pam_exec, and reap dead sessions."`
+	Simulate      simulateCmd      `cmd:"" help:"Replay a farm day by day, to plan how many CALs it needs."`
 	Verify        verifyCmd        `cmd:"" help:"Check the evidence of every key pack of a license server that is not running."`
 	Demo          demoCmd          `cmd:"" help:"Show everything in one process: a clearinghouse, two license servers, both imports."`
 	MOF           mofCmd           `cmd:"" name:"mof" help:"Print the classes as MOF."`
@@ -42,6 +51,7 @@ Exit codes:
   4  the server cannot be reached
   5  access denied, or user or password wrong
   6  the verification, or the check of the ledger, found something wrong
+  7  no license: the request for a CAL was denied
 
 Example:
   calkeeper demo --exit`
@@ -83,6 +93,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
 	}
 	code, advice := outcome(err)
 	fmt.Fprintf(stderr, "calkeeper: %v\n", err)

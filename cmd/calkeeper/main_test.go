@@ -95,8 +95,8 @@ func TestEveryFlagAndArgumentHasHelp(t *testing.T) {
 			if f.Help == "" {
 				t.Errorf("%s: --%s has no help", path, f.Name)
 			}
-			if strings.Contains(strings.ToLower(f.Name), "password") && f.Name != "password-file" {
-				t.Errorf("%s: --%s would show a password to others on the machine", path, f.Name)
+			if lower := strings.ToLower(f.Name); strings.Contains(lower, "password") && lower != "password-file" || strings.Contains(lower, "token") && lower != "token-file" {
+				t.Errorf("%s: --%s would show a secret to others on the machine", path, f.Name)
 			}
 		}
 		for _, a := range node.Positional {
@@ -111,6 +111,7 @@ func TestHelpSaysWhatExitCodesMean(t *testing.T) {
 	for code, text := range map[int]string{
 		exitOK: "done", exitFailure: "failure", exitUsage: "wrong usage", exitRefused: "the server refused",
 		exitUnreachable: "cannot be reached", exitDenied: "access denied", exitWrong: "verification",
+		exitUnlicensed: "denied",
 	} {
 		if !regexp.MustCompile(`\n  ` + string(rune('0'+code)) + `  .*` + text).MatchString(description) {
 			t.Errorf("--help does not say that exit code %d means %q", code, text)

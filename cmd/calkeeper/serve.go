@@ -41,6 +41,8 @@ Examples:
 type ready struct {
 	WSMan         string `json:"wsman"`
 	WSMans        string `json:"wsmans"`
+	API           string `json:"api"`
+	APIs          string `json:"apis"`
 	ProductID     string `json:"productId"`
 	Clearinghouse string `json:"clearinghouse"`
 	Fingerprint   string `json:"certificateFingerprint"` // SHA-256
@@ -56,7 +58,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	options := app.LicenseServerOptions{
 		Dir: config.Dir, Name: config.Name, Names: config.Aliases, ListenHTTP: config.ListenHTTP, ListenHTTPS: config.ListenHTTPS,
 		Certificate: config.Certificate, CertificateKey: config.CertificateKey, AllowUnencrypted: config.AllowUnencrypted,
-		EnrolmentKey: config.EnrolmentKey, Logger: log,
+		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, APIRate: config.APIRate, Logger: log,
 	}
 	var house *app.Clearinghouse
 	switch {
@@ -74,6 +76,9 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 		}
 	default:
 		log.Warn("no clearinghouse is configured: nothing can be activated or installed", "next", "give --authority or --embedded-clearinghouse")
+	}
+	if config.Policies.AnyHost {
+		log.Warn("the license server security group is off: every machine that reaches this one can take CALs", "next", "register session hosts with calkeeper host add")
 	}
 	server, err := app.OpenLicenseServer(ctx, options)
 	if err != nil {
@@ -94,7 +99,10 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	if err != nil {
 		return err
 	}
-	r := ready{WSMan: server.URL(), WSMans: server.SecureURL(), ProductID: server.ProductID, Fingerprint: server.CertificateFingerprint}
+	r := ready{
+		WSMan: server.URL(), WSMans: server.SecureURL(), API: server.APIURL(), APIs: server.SecureAPIURL(),
+		ProductID: server.ProductID, Fingerprint: server.CertificateFingerprint,
+	}
 	if options.Authority != nil {
 		r.Clearinghouse = options.Authority.URL
 	}
@@ -165,6 +173,8 @@ func announce(t *terminal, r ready, password string) error {
 		}
 		row("WS-Management", r.WSMan)
 		row("over TLS", r.WSMans)
+		row("REST API", r.API)
+		row("over TLS", r.APIs)
 		row("certificate (SHA-256)", r.Fingerprint)
 		row("product ID", grouped(r.ProductID))
 		row("clearinghouse", r.Clearinghouse)

@@ -75,6 +75,16 @@ func (c *serversListCmd) Run(ctx context.Context, t *terminal, log *slog.Logger)
 	return t.print(list, func(w io.Writer) { serverTable(w, list) })
 }
 
+// serverNames returns the names of all license servers by the clearinghouse's numbers of them.
+func (o operator) serverNames(ctx context.Context, log *slog.Logger) (map[uint32]string, error) {
+	servers, err := ask[[]clearinghouse.ServerView](ctx, o, log, wire.Servers, wire.Owner{})
+	names := map[uint32]string{}
+	for _, s := range servers {
+		names[s.ID] = s.Name
+	}
+	return names, err
+}
+
 func serverTable(w io.Writer, list []serverJSON) {
 	fmt.Fprintln(w, "SERVER\tNAME\tORGANIZATION\tSTATE\tREACHABLE\tLAST CONTACT\tCALS\tLICENSE SERVER ID")
 	for _, s := range list {

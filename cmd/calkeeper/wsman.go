@@ -37,16 +37,9 @@ func (c *connection) dial(ctx context.Context, t *terminal) (*client.Client, err
 	if err != nil {
 		return nil, err
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure}
-	if c.CAFile != "" {
-		text, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, usagef("%s holds no certificate in PEM", c.CAFile)
-		}
+	config, err := tlsConfig(c.CAFile, c.Insecure)
+	if err != nil {
+		return nil, err
 	}
 	wsman, err := client.New(client.Options{
 		URL: c.Server, User: c.User, Password: password, AllowUnencrypted: c.AllowUnencrypted, TLS: config, Timeout: c.Timeout,
@@ -55,6 +48,23 @@ func (c *connection) dial(ctx context.Context, t *terminal) (*client.Client, err
 		return nil, usageError{err}
 	}
 	return wsman, nil
+}
+
+// tlsConfig says which certificates of servers to trust.
+func tlsConfig(caFile string, insecure bool) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}
+	if caFile == "" {
+		return config, nil
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(text) {
+		return nil, usagef("%s holds no certificate in PEM", caFile)
+	}
+	return config, nil
 }
 
 // invoke calls a method; without keys a static one. A ReturnValue other than 0 is a refusal.
@@ -71,6 +81,9 @@ func invoke(ctx context.Context, c *client.Client, class, method string, keys []
 
 // advice tells what to do next about a ReturnValue.
 func advice(method string, status cim.Status) string {
+	if strings.HasPrefix(method, "Reactivate") && status == cim.StatusAlreadyExists {
+		return "The license server that has this name, and so its account, was in contact with the clearinghouse just now, and two cannot have it: stop it, and try again in two minutes."
+	}
 	if strings.HasPrefix(method, "Activate") || strings.HasPrefix(method, "Reactivate") || strings.HasPrefix(method, "Deactivate") {
 		if a := activationAdvice[status]; a != "" {
 			return a

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -161,8 +162,11 @@ func (c *Clearinghouse) writeAccess(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, AuthorityFile), public, 0o644); err != nil {
-		return err
+	path := filepath.Join(dir, AuthorityFile)
+	if before, err := os.ReadFile(path); err != nil || !bytes.Equal(before, public) {
+		if err := privatefile.WritePublic(path, public); err != nil {
+			return err
+		}
 	}
 	access := operatorAccess{c.Authority, c.token}
 	access.Authority.URL = c.operatorURL

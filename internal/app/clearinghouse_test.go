@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -115,6 +116,46 @@ func TestAuthorityFile(t *testing.T) {
 	activate(t, open(t, o))
 	if c.Authority.URL != o.Authority.URL || !strings.HasPrefix(o.Authority.URL, "https://127.0.0.1:") {
 		t.Errorf("URL %q; want that of the listener, %q", o.Authority.URL, c.Authority.URL)
+	}
+}
+
+// TestAuthorityFileIsReplacedAsAWhole, and only if it changes: others may be copying it.
+func TestAuthorityFileIsReplacedAsAWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, app.AuthorityFile)
+	run := func(url string) os.FileInfo {
+		t.Helper()
+		c, err := app.StartClearinghouse(t.Context(), app.ClearinghouseOptions{
+			Dir: dir, Listen: "localhost:0", URL: url, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop(t, c.Stop)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first := run("https://localhost:8443")
+	open, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if again := run("https://localhost:8443"); !os.SameFile(first, again) || !again.ModTime().Equal(first.ModTime()) {
+		t.Error("the same document was written again")
+	}
+	if other := run("https://localhost:9443"); os.SameFile(first, other) {
+		t.Error("the document was written in place")
+	}
+	before, err := io.ReadAll(open)
+	if err != nil || !strings.Contains(string(before), "https://localhost:8443\"") {
+		t.Errorf("who had the old document open reads %d bytes, %v", len(before), err)
+	}
+	if a, err := app.LoadAuthority(path); err != nil || a.URL != "https://localhost:9443" {
+		t.Errorf("the document is %+v, %v", a, err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
 )
 
@@ -26,8 +27,8 @@ type Settings struct {
 	Dir                   *string  `toml:"dir" name:"dir" env:"CALKEEPER_DIR" placeholder:"DIR" help:"Where the license server keeps its database and keys. Default: /var/lib/calkeeper."`
 	Name                  *string  `toml:"name" name:"name" env:"CALKEEPER_NAME" placeholder:"NAME" help:"Host name or FQDN under which it registers. Default: this machine's."`
 	Aliases               []string `toml:"alias" name:"alias" env:"CALKEEPER_ALIAS" placeholder:"NAME" help:"Further name or address that others may know it by. Can be given again."`
-	ListenHTTP            *string  `toml:"listen-http" name:"listen-http" env:"CALKEEPER_LISTEN_HTTP" placeholder:"HOST:PORT" help:"WS-Management over HTTP; empty for none. Default: 127.0.0.1:5985."`
-	ListenHTTPS           *string  `toml:"listen-https" name:"listen-https" env:"CALKEEPER_LISTEN_HTTPS" placeholder:"HOST:PORT" help:"WS-Management over HTTPS; empty for none. Default: :5986."`
+	ListenHTTP            *string  `toml:"listen-http" name:"listen-http" env:"CALKEEPER_LISTEN_HTTP" placeholder:"HOST:PORT" help:"WS-Management and the REST API over HTTP; empty for none. Default: 127.0.0.1:5985."`
+	ListenHTTPS           *string  `toml:"listen-https" name:"listen-https" env:"CALKEEPER_LISTEN_HTTPS" placeholder:"HOST:PORT" help:"Both over HTTPS; empty for none. Default: :5986."`
 	Certificate           *string  `toml:"certificate" name:"certificate" env:"CALKEEPER_CERTIFICATE" placeholder:"FILE" help:"PEM file for HTTPS. Default: one that signs itself."`
 	CertificateKey        *string  `toml:"certificate-key" name:"certificate-key" env:"CALKEEPER_CERTIFICATE_KEY" placeholder:"FILE" help:"PEM file of the certificate's private key."`
 	AllowUnencrypted      *bool    `toml:"allow-unencrypted" name:"allow-unencrypted" env:"CALKEEPER_ALLOW_UNENCRYPTED" help:"Take passwords over HTTP also from other machines."`
@@ -36,6 +37,11 @@ type Settings struct {
 	EnrolmentKeyFile      *string  `toml:"enrolment-key-file" name:"enrolment-key-file" env:"CALKEEPER_ENROLMENT_KEY_FILE" placeholder:"FILE" help:"File with the enrolment key."`
 	EmbeddedClearinghouse *bool    `toml:"embedded-clearinghouse" name:"embedded-clearinghouse" env:"CALKEEPER_EMBEDDED_CLEARINGHOUSE" help:"Run a clearinghouse in this process, in DIR/clearinghouse."`
 	ClearinghouseListen   *string  `toml:"clearinghouse-listen" name:"clearinghouse-listen" env:"CALKEEPER_CLEARINGHOUSE_LISTEN" placeholder:"HOST:PORT" help:"Where the embedded clearinghouse listens. Default: 127.0.0.1:8443."`
+	PreventLicenseUpgrade *bool    `toml:"prevent-license-upgrade" name:"prevent-license-upgrade" env:"CALKEEPER_PREVENT_LICENSE_UPGRADE" help:"Keep newer CALs from older session hosts: they get temporary ones instead."`
+	SecurityGroup         *bool    `toml:"security-group" name:"security-group" env:"CALKEEPER_SECURITY_GROUP" help:"Answer only session hosts that are registered with calkeeper host add. Default: true."`
+	OverUse               *string  `toml:"over-use" name:"over-use" env:"CALKEEPER_OVER_USE" placeholder:"POLICY" help:"What happens when more per user CALs are asked for than there are, where a key pack says nothing else: allow or deny. Default: allow."`
+	OverUseLimit          *uint32  `toml:"over-use-limit" name:"over-use-limit" env:"CALKEEPER_OVER_USE_LIMIT" placeholder:"PERCENT" help:"With over-use deny: up to how many percent of the CALs are issued. Default: 100, which allows none."`
+	APIRate               *uint32  `toml:"api-rate" name:"api-rate" env:"CALKEEPER_API_RATE" placeholder:"N" help:"How many requests per second each session host or account may make of the REST API. Default: 200."`
 	ReadyFile             *string  `toml:"ready-file" name:"ready-file" env:"CALKEEPER_READY_FILE" placeholder:"FILE" help:"Write the addresses to this file, as JSON, when ready."`
 	LogSettings           `kong:"-"`
 }
@@ -60,6 +66,8 @@ type Config struct {
 	EnrolmentKey          string
 	EmbeddedClearinghouse bool
 	ClearinghouseListen   string
+	Policies              issuance.Policies
+	APIRate               uint32 // requests per second
 	ReadyFile             string
 	Log                   LogConfig
 }
@@ -74,7 +82,8 @@ type LogConfig struct {
 func DefaultSettings(hostname string) Settings {
 	return Settings{
 		Dir: new("/var/lib/calkeeper"), Name: &hostname, ListenHTTP: new("127.0.0.1:5985"), ListenHTTPS: new(":5986"),
-		ClearinghouseListen: new("127.0.0.1:8443"), LogSettings: LogSettings{LogLevel: new("info"), LogFormat: new("text")},
+		ClearinghouseListen: new("127.0.0.1:8443"), SecurityGroup: new(true), OverUse: new(string(licensing.AllowOverUse)), APIRate: new(uint32(200)),
+		LogSettings: LogSettings{LogLevel: new("info"), LogFormat: new("text")},
 	}
 }
 
@@ -152,16 +161,19 @@ func Resolve(layers ...Settings) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		Dir: text(s.Dir), Name: text(s.Name), Aliases: s.Aliases, ListenHTTP: text(s.ListenHTTP), ListenHTTPS: text(s.ListenHTTPS),
-		Certificate: text(s.Certificate), CertificateKey: text(s.CertificateKey),
-		AllowUnencrypted: s.AllowUnencrypted != nil && *s.AllowUnencrypted, Authority: text(s.Authority), EnrolmentKey: text(s.EnrolmentKey),
-		EmbeddedClearinghouse: s.EmbeddedClearinghouse != nil && *s.EmbeddedClearinghouse,
-		ClearinghouseListen:   text(s.ClearinghouseListen), ReadyFile: text(s.ReadyFile),
+		Dir: value(s.Dir), Name: value(s.Name), Aliases: s.Aliases, ListenHTTP: value(s.ListenHTTP), ListenHTTPS: value(s.ListenHTTPS),
+		Certificate: value(s.Certificate), CertificateKey: value(s.CertificateKey),
+		AllowUnencrypted: value(s.AllowUnencrypted), Authority: value(s.Authority), EnrolmentKey: value(s.EnrolmentKey),
+		EmbeddedClearinghouse: value(s.EmbeddedClearinghouse), ClearinghouseListen: value(s.ClearinghouseListen),
+		APIRate: value(s.APIRate), ReadyFile: value(s.ReadyFile),
+	}
+	if c.Policies, err = s.policies(); err != nil {
+		return c, err
 	}
 	if c.Log, err = s.LogSettings.Resolve(slog.LevelInfo); err != nil {
 		return c, err
 	}
-	if file := text(s.EnrolmentKeyFile); file != "" {
+	if file := value(s.EnrolmentKeyFile); file != "" {
 		key, err := os.ReadFile(file)
 		if err != nil {
 			return c, fmt.Errorf("enrolment-key-file: %w", err)
@@ -175,7 +187,7 @@ func Resolve(layers ...Settings) (Config, error) {
 func merge(layers []Settings) (Settings, error) {
 	var merged Settings
 	for _, layer := range layers {
-		if text(layer.EnrolmentKey) != "" && text(layer.EnrolmentKeyFile) != "" {
+		if value(layer.EnrolmentKey) != "" && value(layer.EnrolmentKeyFile) != "" {
 			return merged, errors.New("enrolment-key and enrolment-key-file exclude each other: give one of them")
 		}
 		if merged.EnrolmentKey != nil || merged.EnrolmentKeyFile != nil {
@@ -197,11 +209,37 @@ func fill(to, from reflect.Value) {
 	}
 }
 
-func text(s *string) string {
-	if s == nil {
-		return ""
+// value returns what a setting is, or the zero value if no layer says anything.
+func value[T any](p *T) T {
+	var v T
+	if p != nil {
+		v = *p
 	}
-	return *s
+	return v
+}
+
+// policies returns the policies of issuing, which these settings spell out.
+func (s *Settings) policies() (issuance.Policies, error) {
+	p := issuance.Policies{
+		PreventUpgrade: value(s.PreventLicenseUpgrade), AnyHost: s.SecurityGroup != nil && !*s.SecurityGroup,
+		OverUse: licensing.OverUse{Policy: licensing.OverUsePolicy(value(s.OverUse)), DenyBeyond: value(s.OverUseLimit)},
+	}
+	switch p.OverUse.Policy {
+	case licensing.AllowOverUse:
+		if s.OverUseLimit != nil {
+			return p, errors.New("over-use-limit goes with over-use deny: it says beyond how many percent of the CALs over-use is denied")
+		}
+	case licensing.DenyOverUse:
+		if s.OverUseLimit == nil {
+			p.OverUse.DenyBeyond = 100
+		}
+	default:
+		return p, fmt.Errorf("over-use %q: allow and deny are right", p.OverUse.Policy)
+	}
+	if err := p.OverUse.Check(licensing.PerUser); err != nil {
+		return p, fmt.Errorf("over-use-limit: %s", licensing.Message(err))
+	}
+	return p, nil
 }
 
 // check finds what cannot work before anything is opened.
@@ -216,6 +254,8 @@ func (c *Config) check() error {
 		return errors.New("dir is empty: give the directory in which the license server keeps its database and keys")
 	case c.ListenHTTP == "" && c.ListenHTTPS == "":
 		return errors.New("listen-http and listen-https are both empty: nobody could reach this license server")
+	case c.APIRate == 0:
+		return errors.New("api-rate is 0: nobody could use the REST API; give the requests per second that each may make")
 	case (c.Certificate == "") != (c.CertificateKey == ""):
 		return errors.New("certificate and certificate-key go together: give both or none")
 	case c.EmbeddedClearinghouse && c.Authority != "":
@@ -234,7 +274,7 @@ func (s LogSettings) Resolve(level slog.Level) (LogConfig, error) {
 			return c, fmt.Errorf("log-level %q: debug, info, warn and error are right", *s.LogLevel)
 		}
 	}
-	switch format := text(s.LogFormat); format {
+	switch format := value(s.LogFormat); format {
 	case "", "text":
 	case "json":
 		c.JSON = true

@@ -11,6 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"calkeeper/internal/app"
+	"calkeeper/internal/issuance"
+	"calkeeper/internal/licensing"
 )
 
 // full sets every key.
@@ -28,6 +30,11 @@ enrolment-key = "KEYKEYKEY"
 enrolment-key-file = "/etc/enrolment"
 embedded-clearinghouse = false
 clearinghouse-listen = "127.0.0.1:1"
+prevent-license-upgrade = true
+security-group = false
+over-use = "deny"
+over-use-limit = 110
+api-rate = 50
 ready-file = "/run/ready.json"
 log-level = "debug"
 log-format = "json"
@@ -158,6 +165,10 @@ func TestResolveRefusesWhatCannotWork(t *testing.T) {
 		{"embedded-clearinghouse = true\nenrolment-key = \"SECRET\"", "makes its own"},
 		{"enrolment-key = \"SECRET\"\nenrolment-key-file = \"a\"", "exclude each other"},
 		{`enrolment-key-file = "/nonexistent/key"`, "enrolment-key-file"},
+		{`over-use = "forbid"`, "allow and deny"},
+		{`over-use-limit = 110`, "goes with over-use deny"},
+		{"over-use = \"deny\"\nover-use-limit = 99", "100 to 100000"},
+		{`api-rate = 0`, "api-rate is 0"},
 		{`log-level = "loud"`, "debug, info, warn and error"},
 		{`log-format = "xml"`, "text and json"},
 	} {
@@ -172,6 +183,29 @@ func TestResolveRefusesWhatCannotWork(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("the error shows a value: %v", err)
+		}
+	}
+}
+
+func TestPoliciesOfIssuing(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want issuance.Policies
+	}{
+		{"", issuance.Policies{OverUse: licensing.OverUse{Policy: licensing.AllowOverUse}}},
+		{"prevent-license-upgrade = true\nsecurity-group = true", issuance.Policies{PreventUpgrade: true, OverUse: licensing.OverUse{Policy: licensing.AllowOverUse}}},
+		{`over-use = "deny"`, issuance.Policies{OverUse: licensing.OverUse{Policy: licensing.DenyOverUse, DenyBeyond: 100}}},
+		{"security-group = false\nover-use = \"deny\"\nover-use-limit = 110", issuance.Policies{
+			AnyHost: true, OverUse: licensing.OverUse{Policy: licensing.DenyOverUse, DenyBeyond: 110},
+		}},
+	} {
+		s, err := app.ParseSettings([]byte(test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := app.Resolve(s, app.DefaultSettings("host"))
+		if err != nil || c.Policies != test.want {
+			t.Errorf("%q: %+v, %v; want %+v", test.text, c.Policies, err, test.want)
 		}
 	}
 }
@@ -214,7 +248,7 @@ func TestLoadSettingsNamesTheFile(t *testing.T) {
 }
 
 func FuzzLoadConfig(f *testing.F) {
-	for _, seed := range []string{"", full, "x = 1", "[a.b]\nc = []", "name = \"\\u0000\"", "alias = [[1]]", "\"\" = 1\n\n", "name = {a = 1}", "\xff\xfe"} {
+	for _, seed := range []string{"", full, "x = 1", "[a.b]\nc = []", "name = \"\\u0000\"", "alias = [[1]]", "\"\" = 1\n\n", "name = {a = 1}", "over-use = \"deny\"\nover-use-limit = 4294967295", "over-use-limit = -1", "\xff\xfe"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

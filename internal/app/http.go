@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -65,6 +66,26 @@ func (s *httpServer) stop(ctx context.Context) error {
 
 func tlsConfig(c tls.Certificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}}
+}
+
+// requestingCertificates lets clients show a certificate. Nobody has to, and no authority is asked: a session host is known by
+// the fingerprint of its certificate, which it proves to hold the key of.
+func requestingCertificates(c *tls.Config) *tls.Config {
+	c.ClientAuth = tls.RequestClientCert
+	return c
+}
+
+// dividing returns the handler of one listener: WS-Management, except what is of the REST API. It is no http.ServeMux, which
+// would redirect what either of them refuses.
+func dividing(wsman, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/metrics", path == "/openapi.json", path == apiPath, strings.HasPrefix(path, apiPath+"/"):
+			api.ServeHTTP(w, r)
+		default:
+			wsman.ServeHTTP(w, r)
+		}
+	})
 }
 
 // hostOf returns host:port of a URL.

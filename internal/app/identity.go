@@ -2,7 +2,10 @@ package app
 
 import (
 	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -37,6 +40,19 @@ func loadIdentity(path string) (*ecdh.PrivateKey, error) {
 		return nil, fmt.Errorf("%s is no identity file: %w", path, err)
 	}
 	return key, nil
+}
+
+// receiptKeyInfo separates the receipt key from whatever else may once be derived from the identity (RFC 5869, section 3.2).
+const receiptKeyInfo = "calkeeper receipt key 1"
+
+// receiptKey derives the Ed25519 key that signs receipts from the license server's identity: a server that lost its database
+// still signs with the key that its session hosts know.
+func receiptKey(identity *ecdh.PrivateKey) (ed25519.PrivateKey, error) {
+	seed, err := hkdf.Key(sha256.New, identity.Bytes(), nil, receiptKeyInfo, ed25519.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
 }
 
 // loadKeys reads a clearinghouse's keys, which are made if the file is not there.

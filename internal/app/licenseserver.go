@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -24,7 +25,10 @@ import (
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/clearinghouse/client"
 	"calkeeper/internal/inventory"
+	"calkeeper/internal/issuance"
 	"calkeeper/internal/keycode"
+	"calkeeper/internal/metrics"
+	"calkeeper/internal/restapi"
 	"calkeeper/internal/store"
 	"calkeeper/internal/store/sqlite"
 	"calkeeper/internal/tlswmiprov"
@@ -46,11 +50,14 @@ type LicenseServerOptions struct {
 	Dir              string
 	Name             string   // host name or FQDN under which it registers
 	Names            []string // further names and addresses
-	ListenHTTP       string   // host:port of WS-Management over HTTP; empty: none
+	ListenHTTP       string   // host:port of WS-Management and the REST API over HTTP; empty: none
 	ListenHTTPS      string   // over HTTPS; empty: none
 	Certificate      string   // PEM file; empty: one that signs itself
 	CertificateKey   string
-	AllowUnencrypted bool // Basic authentication over HTTP also from other machines
+	AllowUnencrypted bool   // passwords and tokens over HTTP also from other machines
+	APIRate          uint32 // requests per second of the REST API by each session host or account; 0: 200
+
+	Policies issuance.Policies
 
 	Authority    *clearinghouse.Authority // nil: no clearinghouse
 	Transport    http.RoundTripper        // to it; nil: HTTPS
@@ -63,6 +70,7 @@ type LicenseServerOptions struct {
 type LicenseServer struct {
 	Activation *activation.Service
 	Inventory  *inventory.Service
+	Issuance   *issuance.Service
 	Accounts   *auth.Accounts
 	ProductID  string
 	// CertificateFingerprint is the SHA-256 of the HTTPS certificate, empty without HTTPS.
@@ -70,6 +78,8 @@ type LicenseServer struct {
 
 	options     LicenseServerOptions
 	store       store.Store
+	metrics     *metrics.Metrics
+	receiptKey  ed25519.PrivateKey
 	wsman       *wsman.Server
 	http, https *httpServer
 	cancel      context.CancelFunc
@@ -102,6 +112,9 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 		return nil, err
 	}
 	l.ProductID = keycode.ProductID(identity.PublicKey())
+	if l.receiptKey, err = receiptKey(identity); err != nil {
+		return nil, err
+	}
 	if l.Accounts, err = auth.LoadAccounts(filepath.Join(o.Dir, accountsFile)); err != nil {
 		return nil, err
 	}
@@ -119,15 +132,46 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 		return nil, err
 	}
 	l.Inventory = inventory.New(l.store, house, inventory.Options{Now: time.Now, Random: rand.Reader, Logger: o.Logger, Step: crashStep})
+	l.metrics = metrics.New(Version)
+	l.Issuance = issuance.New(l.store, issuance.Options{
+		Policies: o.Policies, Now: time.Now, Random: rand.Reader, Logger: o.Logger, Observe: l.metrics.Observe,
+	})
 	return l, nil
 }
 
-// Start serves WS-Management and talks to the clearinghouse, until Stop.
+// Start serves WS-Management and the REST API and talks to the clearinghouse, until Stop.
 func (l *LicenseServer) Start() (err error) {
-	provider := &tlswmiprov.Provider{Activation: l.Activation, Inventory: l.Inventory, Version: Version, Logger: l.options.Logger}
-	namespace, err := provider.Namespace()
+	handler, err := l.handler()
 	if err != nil {
 		return err
+	}
+	if l.options.ListenHTTP != "" {
+		listener, err := net.Listen("tcp", l.options.ListenHTTP)
+		if err != nil {
+			return err
+		}
+		l.http = serveHTTP(listener, handler, l.options.Logger)
+	}
+	if l.options.ListenHTTPS != "" {
+		if err := l.startHTTPS(handler); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	l.background.Go(func() { l.Inventory.Run(ctx) })
+	l.background.Go(func() { l.Issuance.Run(ctx) })
+	return nil
+}
+
+// handler returns what all listeners serve.
+func (l *LicenseServer) handler() (http.Handler, error) {
+	provider := &tlswmiprov.Provider{
+		Activation: l.Activation, Inventory: l.Inventory, Issuance: l.Issuance, Version: Version, Logger: l.options.Logger,
+	}
+	namespace, err := provider.Namespace()
+	if err != nil {
+		return nil, err
 	}
 	l.wsman = wsman.NewServer(wsman.Options{
 		Namespaces:    []*cim.Namespace{namespace},
@@ -137,25 +181,20 @@ func (l *LicenseServer) Start() (err error) {
 		Logger:        l.options.Logger,
 		Now:           time.Now,
 	})
-	if l.options.ListenHTTP != "" {
-		listener, err := net.Listen("tcp", l.options.ListenHTTP)
-		if err != nil {
-			return err
-		}
-		l.http = serveHTTP(listener, l.wsman, l.options.Logger)
-	}
-	if l.options.ListenHTTPS != "" {
-		if err := l.startHTTPS(); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	l.background.Go(func() { l.Inventory.Run(ctx) })
-	return nil
+	api := restapi.New(restapi.Options{
+		Issuance: l.Issuance, Accounts: l.Accounts, Activated: l.activated, ReceiptKey: l.receiptKey, ServerName: l.options.Name, Version: Version,
+		AllowUnencrypted: l.options.AllowUnencrypted, Metrics: l.metrics.Handler(l.Issuance, l.options.Logger), Logger: l.options.Logger,
+		Limits: restapi.Limits{Rate: float64(l.options.APIRate), Burst: 2 * int(l.options.APIRate)},
+	})
+	return dividing(l.wsman, api), nil
 }
 
-func (l *LicenseServer) startHTTPS() error {
+func (l *LicenseServer) activated(ctx context.Context) (bool, error) {
+	server, err := l.Activation.Server(ctx)
+	return server.Activated(), err
+}
+
+func (l *LicenseServer) startHTTPS(handler http.Handler) error {
 	o := l.options
 	if (o.Certificate == "") != (o.CertificateKey == "") {
 		return errors.New("certificate and certificate key are given both or not at all")
@@ -171,28 +210,37 @@ func (l *LicenseServer) startHTTPS() error {
 		return err
 	}
 	l.CertificateFingerprint = fmt.Sprintf("%X", sha256.Sum256(certificate.Certificate[0]))
-	listener, err := tls.Listen("tcp", o.ListenHTTPS, tlsConfig(certificate))
+	listener, err := tls.Listen("tcp", o.ListenHTTPS, requestingCertificates(tlsConfig(certificate)))
 	if err != nil {
 		return err
 	}
-	l.https = serveHTTP(listener, l.wsman, o.Logger)
+	l.https = serveHTTP(listener, handler, o.Logger)
 	return nil
 }
 
+// Paths of what is served.
+const (
+	wsmanPath = "/wsman"
+	apiPath   = "/v1"
+)
+
 // URL returns the address of WS-Management over HTTP, empty if there is none.
-func (l *LicenseServer) URL() string {
-	if l.http == nil {
-		return ""
-	}
-	return "http://" + l.named(l.http.address) + "/wsman"
-}
+func (l *LicenseServer) URL() string { return l.address("http://", l.http, wsmanPath) }
 
 // SecureURL returns the address of WS-Management over HTTPS, empty if there is none.
-func (l *LicenseServer) SecureURL() string {
-	if l.https == nil {
+func (l *LicenseServer) SecureURL() string { return l.address("https://", l.https, wsmanPath) }
+
+// APIURL returns the address of the REST API over HTTP, empty if there is none.
+func (l *LicenseServer) APIURL() string { return l.address("http://", l.http, apiPath) }
+
+// SecureAPIURL returns the address of the REST API over HTTPS, empty if there is none.
+func (l *LicenseServer) SecureAPIURL() string { return l.address("https://", l.https, apiPath) }
+
+func (l *LicenseServer) address(scheme string, s *httpServer, path string) string {
+	if s == nil {
 		return ""
 	}
-	return "https://" + l.named(l.https.address) + "/wsman"
+	return scheme + l.named(s.address) + path
 }
 
 // named returns a host:port that others can use: an address that stands for all of them becomes the server's name.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,27 @@ func TestStartAfterLostCertificate(t *testing.T) {
 	}
 	if err := identify(t, l, certificate); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCertificateIsWrittenAsAWhole: tls.crt takes its name when it is complete. What is written in place, a loss of power can
+// leave empty; through this link it would also be written elsewhere.
+func TestCertificateIsWrittenAsAWhole(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.crt")
+	certificate := filepath.Join(dir, "tls.crt")
+	if err := os.Symlink(elsewhere, certificate); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, httpsOptions(dir))
+	if err := identify(t, l, certificate); err != nil {
+		t.Error(err)
+	}
+	info, err := os.Lstat(certificate)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o644 && runtime.GOOS != "windows" {
+		t.Errorf("tls.crt is %v, %v; want a regular file that all may read", info.Mode(), err)
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("the certificate was written in place")
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package demo shows the main job in one process: a clearinghouse, a source and a target license server, and the two import
-// methods performed on the target by a WS-Management client over real sockets.
+// Package demo shows the main job in one process: a clearinghouse, a source and a target license server, the two import
+// methods performed on the target by a WS-Management client over real sockets, and CALs that session hosts ask the target for.
 package demo
 
 import (
@@ -37,6 +37,7 @@ type demo struct {
 	clearinghouse  *app.Clearinghouse
 	enrolmentKey   string
 	source, target *member
+	sessionHost    *sessionHost // the one that is left to try
 }
 
 // member is one of the two license servers.

@@ -19,6 +19,13 @@ type (
 		LicenseServerID string `json:"licenseServerId"`
 		ProductID       string `json:"productId"`
 		Dir             string `json:"dir"`
+		// SessionHost is one that may ask the server for CALs, of which some are free; nil for the source.
+		SessionHost *sessionHostJSON `json:"sessionHost,omitempty"`
+	}
+	sessionHostJSON struct {
+		Name  string `json:"name"`
+		URL   string `json:"url"` // of the REST API
+		Token string `json:"token"`
 	}
 	openJSON struct {
 		LicenseNumber       string `json:"licenseNumber"`
@@ -65,12 +72,13 @@ func (p *purchase) holding() holdingJSON {
 }
 
 func (m *member) json() serverJSON {
-	return serverJSON{m.name, m.URL(), m.SecureURL(), administrator, m.password, m.licenseServerID, m.ProductID, m.dir}
+	return serverJSON{m.name, m.URL(), m.SecureURL(), administrator, m.password, m.licenseServerID, m.ProductID, m.dir, nil}
 }
 
 // leave tells what is left to try, on the screen and in the JSON file.
 func (d *demo) leave(s *stock) error {
 	v := demoJSON{Source: d.source.json(), Target: d.target.json()}
+	v.Target.SessionHost = &sessionHostJSON{d.sessionHost.Name, d.target.APIURL(), d.sessionHost.token}
 	v.Clearinghouse.URL = d.clearinghouse.Authority.URL
 	open, agreement := s.unusedOpen, s.unusedAgreement
 	v.Unused = unusedJSON{
@@ -111,6 +119,9 @@ func (d *demo) commands(v demoJSON) error {
 	d.say("\nWith python3-winrm (it imports 25 more CALs from the source):\n\n  python3 %s\n", script)
 	d.say("\nWith calkeeper:\n\n  export CALKEEPER_SERVER=%s CALKEEPER_PASSWORD=%s\n  calkeeper keypack list\n", v.Target.WSMan, v.Target.Password)
 	d.say("  calkeeper keypack import code %s \\\n    --source-name %s --source-id %s\n", v.Unused.ImportCode.LicenseKeyPackID, v.Source.Name, v.Source.LicenseServerID)
+	h := v.Target.SessionHost
+	d.say("\nAs the session host %s, which counts by user, and as the administrator who looks:\n\n  export CALKEEPER_API=%s CALKEEPER_TOKEN=%s\n", h.Name, h.URL, h.Token)
+	d.say("  calkeeper acquire --user alan\n  calkeeper cal list\n")
 	return nil
 }
 

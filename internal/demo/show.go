@@ -11,7 +11,7 @@ import (
 
 const importedCount = 40
 
-// show performs both imports, with the key packs of both servers before and after.
+// show performs both imports, with the key packs of both servers before and after, and then issues CALs of what was imported.
 func (d *demo) show(ctx context.Context, s *stock) error {
 	if err := d.awaitReachable(ctx); err != nil {
 		return err
@@ -32,6 +32,9 @@ func (d *demo) show(ctx context.Context, s *stock) error {
 	}
 	d.say("\n5. What moved is here, and no longer there:\n")
 	if err := d.tables(ctx); err != nil {
+		return err
+	}
+	if err := d.issue(ctx); err != nil {
 		return err
 	}
 	return d.check(ctx)
@@ -99,6 +102,6 @@ func (d *demo) check(ctx context.Context) error {
 	if len(wrong) > 0 {
 		return fmt.Errorf("the check failed: %s", strings.Join(wrong, "; "))
 	}
-	d.say("\n6. Checked: the ledger balances, and every one of %d key packs has the clearinghouse's signature.\n", packs)
+	d.say("\n7. Checked: the ledger balances, and every one of %d key packs has the clearinghouse's signature.\n", packs)
 	return nil
 }

@@ -149,17 +149,18 @@ func sparkline(values []uint64, width int) string {
 	return s.String()
 }
 
-// WriteTable writes the summary and then a line for each day and type of CAL.
+// WriteTable writes a line for each day and type of CAL, and then the summary, which a terminal still shows in the end.
 func (r Result) WriteTable(w io.Writer, width int) error {
-	if err := r.WriteSummary(w, width); err != nil {
-		return err
-	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\n"+strings.ToUpper(strings.Join(columns[:], "\t")))
+	fmt.Fprintln(t, strings.ToUpper(strings.Join(columns[:], "\t")))
 	for row := range r.rows() {
 		fmt.Fprintln(t, strings.Join(row[:], "\t"))
 	}
-	return t.Flush()
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return r.WriteSummary(w, width)
 }
 
 // WriteCSV writes a line for each day and type of CAL after a header, as RFC 4180 describes. No cell begins with a character

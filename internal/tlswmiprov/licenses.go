@@ -8,36 +8,6 @@ import (
 	"calkeeper/internal/licensing"
 )
 
-// IssuedLicense is Win32_TSIssuedLicense. This version issues none.
-type IssuedLicense struct {
-	LicenseID        uint32        `cim:"LicenseId,key"`
-	KeyPackID        uint32        `cim:"KeyPackId,key"`
-	IssuedToUser     string        `cim:"sIssuedToUser"`
-	IssuedToComputer string        `cim:"sIssuedToComputer"`
-	LicenseStatus    licenseStatus `cim:"LicenseStatus"`
-	IssueDate        cim.Datetime  `cim:"IssueDate"`
-	ExpirationDate   cim.Datetime  `cim:"ExpirationDate"`
-	HardwareID       string        `cim:"sHardwareId"`
-}
-
-// CIMClassName returns the name of the class.
-func (IssuedLicense) CIMClassName() string { return "Win32_TSIssuedLicense" }
-
-type revokeOut struct {
-	RevokableCals       uint32       `cim:"RevokableCals"`
-	NextRevokeAllowedOn cim.Datetime `cim:"NextRevokeAllowedOn"`
-}
-
-func (p *Provider) issuedLicense() (*cim.Class, error) {
-	return define[IssuedLicense](
-		cim.Provided(providerName),
-		cim.ReturnValues(p.returnValue),
-		cim.Gets(absent[IssuedLicense]),
-		cim.Enumerates(empty[IssuedLicense]),
-		refusingInstance[IssuedLicense, none, revokeOut]("Revoke"),
-	)
-}
-
 // Report is Win32_TSLicenseReport. This version makes none.
 type Report struct {
 	FileName           string       `cim:"FileName,key"`
@@ -162,7 +132,7 @@ func (p *Provider) licenseReport() (*cim.Class, error) {
 		refusingInstance[Report, fetchIn, failedPerUserSummaryEntries]("FetchReportFailedPerUserSummaryEntries"),
 		refusingInstance[Report, fetchIn, perDeviceEntries]("FetchReportPerDeviceEntries"),
 		unsupported[scopeIn, fileName]("GenerateReport"),
-		unavailable[none, fileName]("GenerateReportEx", "issued licenses, which this version does not have"),
+		unavailable[none, fileName]("GenerateReportEx", "reports, which this version does not have"),
 		refusingInstance[Report, fetchIn, summaryEntries]("FetchReportSummaryEntries"),
 	)
 }
@@ -187,6 +157,6 @@ func empty[T any](ctx context.Context) iter.Seq2[T, error] {
 // refusingInstance is a method of instances of which there are none yet.
 func refusingInstance[T, In, Out any](name string) cim.Option {
 	return cim.InstanceMethod(name, func(context.Context, T, In) (out Out, err error) {
-		return out, licensing.Faultf(licensing.Unavailable, "%s needs issued licenses, which this version does not have", name)
+		return out, licensing.Faultf(licensing.Unavailable, "%s needs reports, which this version does not have", name)
 	})
 }

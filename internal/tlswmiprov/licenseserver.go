@@ -82,7 +82,6 @@ type (
 
 const (
 	aDirectory    = "a directory, and none is configured"
-	sessionHosts  = "registered session hosts, which this version does not have"
 	roleUnchanged = "a directory for any role but workgroup"
 )
 
@@ -121,12 +120,20 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 		}),
 		isNot[domainIn, isMember]("IsLSinTSLSGroup"),
 		isNot[none, onDC]("IsLSonDC"),
-		isNot[none, enabled]("IsLSPreventUpgradeGPEnabled"),
+		asks("IsLSPreventUpgradeGPEnabled", func(context.Context, none) (enabled, error) {
+			return enabled{p.Issuance.PreventUpgrade}, nil
+		}),
 		isNot[none, published]("IsLSPublished"),
-		isNot[none, enabled]("IsLSSecGrpGPEnabled"),
-		unavailable[hostIn, allowed]("IsSecureAccessAllowed", sessionHosts),
+		asks("IsLSSecGrpGPEnabled", func(context.Context, none) (enabled, error) { return enabled{!p.Issuance.AnyHost}, nil }),
+		asks("IsSecureAccessAllowed", func(ctx context.Context, in hostIn) (allowed, error) {
+			is, err := p.isSessionHost(ctx, in)
+			return allowed{is || err == nil && p.Issuance.AnyHost}, err
+		}),
 		unsupported[none, present]("IsTSCGroupPresent"),
-		unavailable[hostIn, isMember]("IsTSinTSCGroup", sessionHosts),
+		asks("IsTSinTSCGroup", func(ctx context.Context, in hostIn) (isMember, error) {
+			is, err := p.isSessionHost(ctx, in)
+			return isMember{is}, err
+		}),
 		unavailable[none, none]("PublishLS", aDirectory),
 		activates(p, "ReactivateServer", func(ctx context.Context, actor string, in newLicenseServerID) error {
 			return a.Reactivate(ctx, actor, in.ID)
@@ -156,11 +163,29 @@ func activates[In any](p *Provider, name string, f func(ctx context.Context, act
 	})
 }
 
+// asks is a question of administrators.
+func asks[In, Out any](name string, f func(context.Context, In) (Out, error)) cim.Option {
+	return cim.StaticMethod(name, func(ctx context.Context, in In) (Out, error) {
+		return administer(ctx, func(string) (Out, error) { return f(ctx, in) })
+	})
+}
+
+// isSessionHost tells whether a session host is registered: a member of the group that the license server answers. An empty name is
+// nobody's: scripts ask with one.
+func (p *Provider) isSessionHost(ctx context.Context, in hostIn) (bool, error) {
+	if in.Name == "" {
+		return false, nil
+	}
+	_, err := p.Issuance.Host(ctx, in.Name)
+	if err != nil && licensing.KindOf(err) == licensing.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // isNot is a question that a license server without a directory answers with no.
 func isNot[In, Out any](name string) cim.Option {
-	return cim.StaticMethod(name, func(ctx context.Context, _ In) (Out, error) {
-		return administer(ctx, func(string) (out Out, err error) { return out, nil })
-	})
+	return asks(name, func(context.Context, In) (out Out, err error) { return out, nil })
 }
 
 func (p *Provider) activationStatus(ctx context.Context) (statusOut, error) {

@@ -14,6 +14,7 @@ import (
 	"calkeeper/internal/auth"
 	"calkeeper/internal/cim"
 	"calkeeper/internal/inventory"
+	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
 )
 
@@ -27,6 +28,7 @@ const providerName = "Win32_WIN32_TERMSERVLICENSING_Prov"
 type Provider struct {
 	Activation *activation.Service
 	Inventory  *inventory.Service
+	Issuance   *issuance.Service
 	Version    string // of this program
 	Logger     *slog.Logger
 }
@@ -69,6 +71,7 @@ var returnValues = map[licensing.Kind]cim.Status{
 	licensing.Unavailable:   cim.StatusNotAvailable,
 	licensing.Denied:        cim.StatusAccessDenied,
 	licensing.Limited:       cim.StatusFailed,
+	licensing.Unlicensed:    cim.StatusFailed,
 }
 
 // returnValue returns the ReturnValue for an error of a method, and logs why it failed: the caller sees only the number.

@@ -24,17 +24,26 @@ import (
 	"calkeeper/internal/store/storetest"
 )
 
+// TestStore does not flush: the suite cannot take the power away.
 func TestStore(t *testing.T) {
+	open := func(t testing.TB, path string) store.Store {
+		return openWith(t, path, sqlite.Options{Synchronous: sqlitedb.SynchronousOff})
+	}
 	storetest.Run(t, storetest.Harness{
 		Open:    func(t testing.TB) store.Store { return open(t, filepath.Join(t.TempDir(), "licenses.db")) },
 		Reopen:  func(t testing.TB, closed store.Store) store.Store { return open(t, closed.Path()) },
-		Restore: func(t testing.TB, path string) store.Store { return open(t, path) },
+		Restore: open,
 	})
 }
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	return openWith(t, path, sqlite.Options{})
+}
+
+func openWith(t testing.TB, path string, opt sqlite.Options) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,6 +122,9 @@ func explainHTTP(err error) error {
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
+		if errors.Is(err, http.ErrSchemeMismatch) {
+			return fmt.Errorf("%s: %w", wrapped.URL, ErrScheme)
+		}
 		return fmt.Errorf("%s: %w", wrapped.URL, wrapped.Err)
 	}
 	return err

@@ -25,6 +25,8 @@ var (
 	ErrTooLarge = errors.New("the reply does not fit into MaxEnvelopeSize: raise it, or ask for less")
 	// ErrNoService reports that a web server answered, but that there is no WS-Management at this URL.
 	ErrNoService = errors.New("there is no WS-Management at this URL; its path is usually /wsman")
+	// ErrScheme reports an answer in HTTP to https, or one of a server of HTTPS to http.
+	ErrScheme = errors.New("the server speaks another scheme at this port: http instead of https, or the reverse")
 	// ErrReply reports a reply that is not one of WS-Management, or not to what was asked.
 	ErrReply = errors.New("the reply makes no sense")
 )
@@ -142,6 +144,8 @@ func (f *Fault) kind() error {
 		return nil
 	}
 	switch f.HTTPStatus {
+	case 400: // a server of HTTPS that was asked in plain HTTP says nothing more
+		return ErrScheme
 	case 401:
 		return ErrUnauthorized
 	case 403:
