@@ -1,9 +1,12 @@
 #!/bin/sh
-# Installs the real clients that the tests use, and the C compiler that the race detector needs.
+# Installs the real clients that the tests use, xrdp and what it is tested with, and the C compiler that the race detector needs.
 set -eu
 
 missing=
-for package in gcc libc6-dev curl ca-certificates python3 python3-winrm; do
+for package in \
+	gcc libc6-dev \
+	curl ca-certificates python3 python3-winrm \
+	xrdp xorgxrdp xauth xterm freerdp2-x11 xvfb iproute2; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
