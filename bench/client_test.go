@@ -47,7 +47,7 @@ func (c *connection) exchange(request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+	if !bytes.HasPrefix(status, []byte("HTTP/1.1 20")) {
 		return nil, fmt.Errorf("the answer is %q", status)
 	}
 	length := -1
