@@ -411,7 +411,8 @@ func TestDemoCommands(t *testing.T) {
 		t.Fatalf("the demo shows no %s\n%s", with, d.output)
 		return ""
 	}
-	if out := run(pasted("curl ")); strings.Count(out, "<p:KeyPackId>") != 3 {
+	// The built-in key pack, the two that were imported, and those that count temporary and over-used CALs.
+	if out := run(pasted("curl ")); strings.Count(out, "<p:KeyPackId>") != 5 {
 		t.Errorf("curl shows\n%s", out)
 	}
 	if out := run(pasted("python3 ")); !strings.Contains(out, "<p:ReturnValue>0</p:ReturnValue>") {
@@ -422,4 +423,10 @@ func TestDemoCommands(t *testing.T) {
 		t.Errorf("calkeeper keypack list shows\n%s", out)
 	}
 	run(export + pasted("keypack import"))
+	if out := run(pasted("export CALKEEPER_API") + "\n" + pasted("calkeeper acquire")); !strings.HasPrefix(out, "issued") {
+		t.Errorf("calkeeper acquire shows\n%s", out)
+	}
+	if out := run(export + pasted("calkeeper cal list")); !strings.Contains(out, "alan") {
+		t.Errorf("calkeeper cal list shows\n%s", out)
+	}
 }
