@@ -20,6 +20,27 @@ const (
 	KeyPackOverUsed   KeyPackType = 7
 )
 
+// String returns the type in a word.
+func (t KeyPackType) String() string {
+	switch t {
+	case KeyPackRetail:
+		return "retail"
+	case KeyPackVolume:
+		return "volume"
+	case KeyPackConcurrent:
+		return "concurrent"
+	case KeyPackTemporary:
+		return "temporary"
+	case KeyPackOpen:
+		return "open"
+	case KeyPackBuiltIn:
+		return "built-in"
+	case KeyPackOverUsed:
+		return "over-used"
+	}
+	return "unknown"
+}
+
 // Unlimited is the number of licenses of a key pack that has no bound.
 const Unlimited = 4294967295
 

@@ -93,7 +93,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.temporary, float64(n.Temporary), version, mode)
 	}
 	for _, k := range s.packs {
-		labels := []string{strconv.FormatUint(uint64(k.ID), 10), kindOf(k.Type), k.ProductVersion.ShortName(), k.ProductType.ModeName()}
+		labels := []string{strconv.FormatUint(uint64(k.ID), 10), k.Type.String(), k.ProductVersion.ShortName(), k.ProductType.ModeName()}
 		gauge(c.packInstalled, quantity(k.Total), labels...)
 		gauge(c.packIssued, float64(k.Issued), labels...)
 		gauge(c.packAvailable, quantity(k.Available()), labels...)
@@ -164,25 +164,4 @@ func quantity(n uint32) float64 {
 		return math.Inf(1)
 	}
 	return float64(n)
-}
-
-// kindOf returns the type of a key pack as a label.
-func kindOf(t licensing.KeyPackType) string {
-	switch t {
-	case licensing.KeyPackRetail:
-		return "retail"
-	case licensing.KeyPackVolume:
-		return "volume"
-	case licensing.KeyPackConcurrent:
-		return "concurrent"
-	case licensing.KeyPackTemporary:
-		return "temporary"
-	case licensing.KeyPackOpen:
-		return "open"
-	case licensing.KeyPackBuiltIn:
-		return "built-in"
-	case licensing.KeyPackOverUsed:
-		return "over-used"
-	}
-	return "unknown"
 }

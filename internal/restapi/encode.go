@@ -75,29 +75,9 @@ func encodeDenialCount(d store.DenialCount) wire.DenialCount {
 	}
 }
 
-func kindOfKeyPack(t licensing.KeyPackType) string {
-	switch t {
-	case licensing.KeyPackRetail:
-		return "retail"
-	case licensing.KeyPackVolume:
-		return "volume"
-	case licensing.KeyPackConcurrent:
-		return "concurrent"
-	case licensing.KeyPackTemporary:
-		return "temporary"
-	case licensing.KeyPackOpen:
-		return "open"
-	case licensing.KeyPackBuiltIn:
-		return "built-in"
-	case licensing.KeyPackOverUsed:
-		return "over-used"
-	}
-	return "unknown"
-}
-
 func encodeKeyPack(k licensing.KeyPack) wire.KeyPack {
 	return wire.KeyPack{
-		ID: k.ID, Kind: kindOfKeyPack(k.Type), ProductVersion: k.ProductVersion.ShortName(), Type: k.ProductType.ModeName(),
+		ID: k.ID, Kind: k.Type.String(), ProductVersion: k.ProductVersion.ShortName(), Type: k.ProductType.ModeName(),
 		Total: k.Total, Issued: k.Issued, Held: k.Held, Available: k.Available(), Installed: k.Installed.UTC(), Expires: k.Expires.UTC(),
 		OverUse: wire.OverUse{Policy: string(k.OverUse.Policy), WarnAt: k.OverUse.WarnAt, DenyBeyond: k.OverUse.DenyBeyond}, Flag: k.Flag,
 	}
