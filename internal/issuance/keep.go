@@ -47,10 +47,15 @@ func (d *decision) keep() error {
 		}
 		c.Status, c.Validated = licensing.StatusActive, true
 		return d.change("activate", c)
-	case c.Status == licensing.StatusActive && !c.Expires.After(d.now.Add(licensing.RenewalWindow)):
+	case d.due(&c):
 		return d.extend(c, pack)
 	}
 	return d.touch(c)
+}
+
+// due tells whether a CAL with a term is so near its end that it is renewed.
+func (d *decision) due(c *licensing.CAL) bool {
+	return c.Status == licensing.StatusActive && !c.Expires.After(d.now.Add(licensing.RenewalWindow))
 }
 
 // becomesFinal tells whether a CAL without a term gets one now: the logon of a user is complete, or a session host that is not

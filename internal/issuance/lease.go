@@ -267,8 +267,8 @@ func (s *Service) unused(tx store.Tx, now time.Time, actor string, id uint32) (i
 	return 1, s.remove(tx, now, actor, "release", c)
 }
 
-// RenewLease says that a session of the host lives. Its lease ends with the key pack all the same. Fault: NotFound, also for a
-// lease of another host.
+// RenewLease says that a session of the host lives. Its lease ends with the key pack all the same; a CAL with a term is renewed when
+// it is due. Fault: NotFound, also for a lease of another host.
 func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64) (l licensing.Lease, err error) {
 	err = s.store.Update(ctx, func(tx store.Tx) error {
 		if l, err = tx.Lease(id); err == nil && l.Host != host.Name {
@@ -281,11 +281,22 @@ func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64
 		if err != nil {
 			return err
 		}
+		d := &decision{s: s, tx: tx, r: Request{Host: host, User: l.User, Device: l.Device, Session: l.Session}, now: s.now()}
+		if d.due(&c) && !c.Expired(d.now) && l.Session != "" {
+			if err := d.identify(); err != nil {
+				return err
+			}
+			if err := d.renew(); err != nil {
+				return err
+			}
+			l = *d.answer.Lease
+			return nil
+		}
 		pack, err := tx.KeyPack(c.KeyPackID)
 		if err != nil {
 			return err
 		}
-		d := &decision{s: s, r: Request{Host: host}, now: s.now(), packEnd: pack.End()}
+		d.packEnd = pack.End()
 		if end := d.leaseEnd(l.Provisional); end.After(l.Expires) {
 			l.Expires = end
 		}

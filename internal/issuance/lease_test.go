@@ -196,3 +196,31 @@ func TestSessionOfACALThatMoved(t *testing.T) {
 		f.expires(f.cal(b.CAL.ID), end)
 	})
 }
+
+// TestLivingSessionRenewsItsCAL: a session that lives longer than the term of its CAL keeps it.
+func TestLivingSessionRenewsItsCAL(t *testing.T) {
+	modes(t, func(t *testing.T, f *farm, host licensing.Host, pool uint32) {
+		term := f.host("term.example.net", ws2019, host.Mode)
+		f.request(term, on("ada", "d1", ""), issuance.Issued)
+		f.validate(term, on("ada", "d1", ""), issuance.Validated)
+		f.request(term, on("ada", "d1", ""), f.secondOutcome(host.Mode))
+		host.LeaseTTL = 24 * time.Hour
+		a := f.validate(host, on("ada", "d1", ":10"), issuance.Validated)
+		if a.CAL.Status != licensing.StatusActive || a.Lease == nil {
+			t.Fatalf("the session uses %+v, %+v", a.CAL, a.Lease)
+		}
+		for range 100 {
+			f.pass(24*time.Hour - time.Minute)
+			l, err := f.service.RenewLease(context.Background(), host, a.Lease.ID)
+			f.must(err)
+			if l.ID != a.Lease.ID || l.CAL != a.CAL.ID {
+				t.Fatalf("the lease is %+v", l)
+			}
+		}
+		f.sweep()
+		if c := f.cal(a.CAL.ID); !c.Expires.After(f.now) {
+			t.Errorf("after 100 days the CAL has ended on %s", c.Expires)
+		}
+		f.nothingExpired()
+	})
+}
