@@ -65,7 +65,7 @@ var plans = map[string][]string{
 	forgetDenials:      {"SEARCH denial USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH denial USING COVERING INDEX denial_by_at (at<?)"},
 }
 
-// TestPlans asks SQLite how it finds the rows, in an empty database and in one with 100,000 CALs and leases. No query may
+// TestPlans asks SQLite how it finds the rows, in an empty database and in one with 20,000 CALs and leases. No query may
 // read more than it returns, but for those that read a small table.
 func TestPlans(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "licenses.db")
@@ -117,8 +117,8 @@ func planOf(t *testing.T, s *Store, query string) (steps []string) {
 }
 
 const fillMany = `
-	WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+	WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
 	INSERT INTO cal (key_pack_id, product_version, product_type, status, slot, holder, user, device_id, device_name, host, validated, issued, expires)
-	SELECT 3 + i % 2, 7, 0, 2, 0, 'id:' || i, '', i, '', '', 0, i, i * 7919 % 100000 FROM n;
+	SELECT 3 + i % 2, 7, 0, 2, 0, 'id:' || i, '', i, '', '', 0, i, i * 7919 % 20000 FROM n;
 	INSERT INTO lease (cal_id, host, user, user_key, device_id, device_name, device_key, session, provisional, expires)
 	SELECT id, 'host' || id % 10, '', holder, '', '', '', ':' || id, 0, expires FROM cal;`
