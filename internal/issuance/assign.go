@@ -274,11 +274,11 @@ func (d *decision) issueTemporary() error {
 		return err
 	}
 	c := licensing.CAL{
-		KeyPackID: pack, ProductVersion: version, ProductType: licensing.PerDevice, Status: licensing.StatusTemporary,
+		KeyPackID: pack.ID, ProductVersion: version, ProductType: licensing.PerDevice, Status: licensing.StatusTemporary,
 		Holder: d.deviceKey, Issued: d.now, Expires: d.now.Add(licensing.TemporaryTerm),
 	}
 	d.describe(&c)
-	if err := d.tx.AddIssued(pack, 1); err != nil {
+	if err := d.tx.AddIssued(pack.ID, 1); err != nil {
 		return err
 	}
 	d.answer.Outcome = Issued
@@ -305,17 +305,19 @@ func (d *decision) touch(c licensing.CAL) error {
 	return d.audit("use", &c, "")
 }
 
-// onDemand returns the ID of the pack of this type and version that the license server makes itself; it is made at its first use.
-func onDemand(tx store.Tx, pack licensing.KeyPack) (uint32, error) {
+// onDemand returns the pack of this type and version that the license server makes itself; it is made at its first use.
+func onDemand(tx store.Tx, pack licensing.KeyPack) (licensing.KeyPack, error) {
 	for p, err := range tx.KeyPacks() {
 		if err != nil {
-			return 0, err
+			return licensing.KeyPack{}, err
 		}
 		if p.Type == pack.Type && p.ProductVersion == pack.ProductVersion {
-			return p.ID, nil
+			return p, nil
 		}
 	}
-	return tx.InsertKeyPack(pack)
+	var err error
+	pack.ID, err = tx.InsertKeyPack(pack)
+	return pack, err
 }
 
 // uncount takes an issued CAL off a key pack. A pack of over-used CALs that has none left is gone, and so is one that was

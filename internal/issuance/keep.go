@@ -82,10 +82,7 @@ func (d *decision) notExtended(c *licensing.CAL) {
 // extend gives a CAL another term, if its pack still has it: not if it holds fewer CALs than are issued. Else it moves to a pack
 // that has a free one.
 func (d *decision) extend(c licensing.CAL, pack licensing.KeyPack) error {
-	renewable, err := d.renewable(&c, &pack)
-	if err != nil {
-		return err
-	}
+	renewable := d.renewable(&c, &pack)
 	end, err := d.term(pack)
 	if err != nil {
 		return err
@@ -115,15 +112,14 @@ func (d *decision) extend(c licensing.CAL, pack licensing.KeyPack) error {
 }
 
 // renewable tells whether the pack of a CAL has it for another term.
-func (d *decision) renewable(c *licensing.CAL, pack *licensing.KeyPack) (bool, error) {
+func (d *decision) renewable(c *licensing.CAL, pack *licensing.KeyPack) bool {
 	switch {
 	case !d.activated:
-		return false, nil
+		return false
 	case pack.Type == licensing.KeyPackOverUsed:
-		reason, err := d.overUseDenied(c.ProductVersion, 0)
-		return reason == "", err
+		return d.overUseDenied(c.ProductVersion, 0) == ""
 	}
-	return inForce(pack, d.now) && !pack.OverIssued(), nil
+	return inForce(pack, d.now) && !pack.OverIssued()
 }
 
 // change stores what has become of the holder's CAL.

@@ -1,23 +1,15 @@
 package issuance_test
 
 import (
-	"flag"
-	"fmt"
 	"os"
 	"testing"
+
+	"calkeeper/internal/rapidchecks"
 )
 
 // TestMain says how many checks the simulation runs, unless -rapid.checks does.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", "300"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
-	}
+	rapidchecks.Default(300)
 	os.Exit(m.Run())
 }
 

@@ -14,18 +14,10 @@ func (d *decision) overUse() error {
 	if err != nil {
 		return err
 	}
-	reason, err := d.overUseDenied(d.r.Host.ProductVersion, more)
-	if err != nil {
-		return err
-	}
-	if reason != "" {
+	if reason := d.overUseDenied(d.r.Host.ProductVersion, more); reason != "" {
 		return d.deny(reason)
 	}
-	id, err := onDemand(d.tx, licensing.OverUsedKeyPack(d.r.Host.ProductVersion, d.now))
-	if err != nil {
-		return err
-	}
-	pack, err := d.tx.KeyPack(id)
+	pack, err := onDemand(d.tx, licensing.OverUsedKeyPack(d.r.Host.ProductVersion, d.now))
 	if err != nil {
 		return err
 	}
@@ -50,20 +42,18 @@ func (d *decision) moreOverUse() (uint64, error) {
 	return 1, nil
 }
 
-// overUseDenied returns why there may not be so many more over-used CALs of a version; the empty reason if there may.
+// overUseDenied returns why there may not be so many more over-used CALs of a version; the empty reason if there may. It is asked
+// only when free has found none, and so has read the packs.
 //
 // The key packs that would serve a session host of that version and are of the oldest version decide: all their policies together, one that
 // allows being enough. Where there is no such pack the default of the license server decides, of which a percentage is none.
-func (d *decision) overUseDenied(version licensing.ProductVersion, more uint64) (licensing.DenialReason, error) {
-	if err := d.loadPacks(); err != nil {
-		return "", err
-	}
+func (d *decision) overUseDenied(version licensing.ProductVersion, more uint64) licensing.DenialReason {
 	governing, found := d.governing(version)
 	if !found {
 		if d.s.OverUse.Policy == licensing.DenyOverUse {
-			return licensing.NoKeyPack, nil
+			return licensing.NoKeyPack
 		}
-		return "", nil
+		return ""
 	}
 	var allowance, used uint64
 	for i := range d.packs {
@@ -81,17 +71,17 @@ func (d *decision) overUseDenied(version licensing.ProductVersion, more uint64) 
 			policy = d.s.OverUse
 		}
 		if policy.Policy != licensing.DenyOverUse {
-			return "", nil
+			return ""
 		}
 		allowance += uint64(p.Total) * uint64(policy.DenyBeyond-100) / 100
 	}
 	switch {
 	case used+more <= allowance:
-		return "", nil
+		return ""
 	case allowance == 0:
-		return licensing.NoFreeCAL, nil
+		return licensing.NoFreeCAL
 	}
-	return licensing.OverUseLimit, nil
+	return licensing.OverUseLimit
 }
 
 // governing returns the version of the key packs that would serve a session host of a version.
