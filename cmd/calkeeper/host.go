@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"time"
@@ -128,7 +127,7 @@ func (c *hostAddCmd) show(w io.Writer, v addedHostJSON) {
 		fmt.Fprintf(w, "certificate (SHA-256):\t%s\n", h.Certificate)
 	}
 	fmt.Fprintf(w, "\nInto %s on the session host:\n\n  url = %q", agent.DefaultConfigPath, v.URL)
-	if isLoopback(v.URL) {
+	if u, err := url.Parse(v.URL); err == nil && client.Loopback(u.Hostname()) {
 		fmt.Fprint(w, "  # on another machine: https, the license server's name and its port for HTTPS")
 	}
 	fmt.Fprintln(w)
@@ -141,16 +140,6 @@ func (c *hostAddCmd) show(w io.Writer, v addedHostJSON) {
 		fmt.Fprintf(w, "  certificate = %q  # a copy of %s\n  certificate-key = %q\n", "host.crt", c.Certificate, "host.key")
 	}
 	fmt.Fprintf(w, "  server-key = %q\n", v.ServerKey)
-}
-
-// isLoopback tells whether only this machine reaches a URL.
-func isLoopback(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func hostModeText(h wire.Host) string {

@@ -70,7 +70,7 @@ func New(o Options) (*Client, error) {
 			return nil, licensing.Faultf(licensing.Invalid, "the token has a character that no token has: is there a line break in its file?")
 		}
 	}
-	if (o.Token != "" || o.Password != "") && base.Scheme == "http" && !o.AllowUnencrypted && !loopback(base.Hostname()) {
+	if (o.Token != "" || o.Password != "") && base.Scheme == "http" && !o.AllowUnencrypted && !Loopback(base.Hostname()) {
 		return nil, licensing.Faultf(licensing.Invalid, "%s is not encrypted and not this machine: use https, or allow to send tokens and passwords unencrypted", base)
 	}
 	if o.Timeout <= 0 {
@@ -90,7 +90,8 @@ func New(o Options) (*Client, error) {
 	}}, nil
 }
 
-func loopback(host string) bool {
+// Loopback tells whether a host name or IP address is this machine itself, where tokens and passwords may go unencrypted.
+func Loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
