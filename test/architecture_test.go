@@ -96,6 +96,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"cim":                     {},
 		"wql":                     {"cim"},
 		"privatefile":             {},
+		"rapidchecks":             {},
 		"sqlitedb":                {},
 		"auth":                    {"privatefile"},
 		"store":                   {"licensing"},
