@@ -51,19 +51,44 @@ func DeviceKey(d Device) (string, error) {
 // in any case: the first label of a realm or DNS name is taken for the domain's NetBIOS name, as Active Directory names domains by
 // default. A name without a domain, and .\user, is a local user.
 func UserKey(name string) (string, error) {
-	if name == "" {
-		return "", Faultf(Invalid, "the user is missing: give a name, such as ada, EXAMPLE\\ada or ada@example.com")
-	}
-	if err := checkText("the user's name", name, MaxUserLength); err != nil {
+	domain, user, err := splitUser(name)
+	if err != nil {
 		return "", err
 	}
-	user, domain := name, ""
+	return Fold(user) + "@" + Fold(domain), nil
+}
+
+// localDomain stands for the domain of a local user, as in .\user.
+const localDomain = "."
+
+// DownLevelLogonName returns a user's name as license servers show it, DOMAIN\user, in its two parts: the domain as its
+// NetBIOS name in capitals, "." for a local user. A name that UserKey refuses counts as that of a local user.
+func DownLevelLogonName(name string) (domain, user string) {
+	domain, user, err := splitUser(name)
+	switch {
+	case err != nil:
+		return localDomain, name
+	case domain == "":
+		return localDomain, user
+	}
+	return strings.ToUpper(domain), user
+}
+
+// splitUser returns the parts of a user's name; the domain is empty for a local user.
+func splitUser(name string) (domain, user string, err error) {
+	if name == "" {
+		return "", "", Faultf(Invalid, "the user is missing: give a name, such as ada, EXAMPLE\\ada or ada@example.com")
+	}
+	if err := checkText("the user's name", name, MaxUserLength); err != nil {
+		return "", "", err
+	}
+	user = name
 	if before, after, ok := strings.Cut(name, `\`); ok {
 		domain, user = before, after
 		if domain == "" || user == "" || strings.Contains(user, `\`) {
-			return "", Faultf(Invalid, "the user's name is to be DOMAIN\\user, with one backslash between two names")
+			return "", "", Faultf(Invalid, "the user's name is to be DOMAIN\\user, with one backslash between two names")
 		}
-		if domain == "." {
+		if domain == localDomain {
 			domain = ""
 		}
 		domain, _, _ = strings.Cut(domain, ".")
@@ -71,10 +96,10 @@ func UserKey(name string) (string, error) {
 		user, domain = name[:i], name[i+1:]
 		domain, _, _ = strings.Cut(domain, ".")
 		if user == "" || domain == "" {
-			return "", Faultf(Invalid, "the user's name is to be user@realm, with something on both sides")
+			return "", "", Faultf(Invalid, "the user's name is to be user@realm, with something on both sides")
 		}
 	}
-	return Fold(user) + "@" + Fold(domain), nil
+	return domain, user, nil
 }
 
 // CheckSession checks what a session host calls a session; empty is allowed.

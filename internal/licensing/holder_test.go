@@ -201,3 +201,39 @@ func FuzzDeviceKey(f *testing.F) {
 		}
 	})
 }
+
+func TestDownLevelLogonName(t *testing.T) {
+	for name, want := range map[string]string{
+		`FARM\ada`:              `FARM\ada`,
+		`farm\Ada`:              `FARM\Ada`,
+		`farm.example\ada`:      `FARM\ada`,
+		"ada@farm.example":      `FARM\ada`,
+		"ada@home@farm.example": `FARM\ada@home`,
+		"ada":                   `.\ada`,
+		`.\ada`:                 `.\ada`,
+		"":                      `.\`,
+		`\ada`:                  `.\\ada`,
+		"straße@köln.example":   `KÖLN\straße`,
+	} {
+		domain, user := licensing.DownLevelLogonName(name)
+		if got := domain + `\` + user; got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestDownLevelLogonNameNamesTheSameUser: whoever reads a report finds the user again.
+func TestDownLevelLogonNameNamesTheSameUser(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		name := rapid.StringMatching(`([A-Za-zé]{1,4}(\.[a-z]{1,3})?\\)?[A-Za-zß.@]{1,6}(@[a-zé]{1,3}(\.[a-z]{1,3})?)?`).Draw(rt, "name")
+		key, err := licensing.UserKey(name)
+		if err != nil {
+			return
+		}
+		domain, user := licensing.DownLevelLogonName(name)
+		again, err := licensing.UserKey(domain + `\` + user)
+		if err != nil || again != key {
+			rt.Errorf("%q has the key %q, %q has %q, %v", name, key, domain+`\`+user, again, err)
+		}
+	})
+}

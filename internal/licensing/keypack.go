@@ -128,12 +128,15 @@ func (k *KeyPack) Description() string {
 }
 
 // TypeAndModel returns the model as license servers show it; scripts compare it with regard to case.
-func (k *KeyPack) TypeAndModel() string {
+func (k *KeyPack) TypeAndModel() string { return CALModel(k.ProductVersion, k.ProductType) }
+
+// CALModel returns the model of CALs of a version and type: TypeAndModel of key packs, CALType of the entries of reports.
+func CALModel(v ProductVersion, t ProductType) string {
 	prefix := "RDS"
-	if k.ProductVersion == WindowsServer2008 {
+	if v == WindowsServer2008 {
 		prefix = "TS or RDS"
 	}
-	switch k.ProductType {
+	switch t {
 	case PerUser:
 		return prefix + " Per User CAL"
 	case BuiltIn:

@@ -1,6 +1,6 @@
 // Package store is the port through which the use-cases of a license server keep their state: what the server knows about
 // itself, its key packs with the signed documents beside them, the operations that the clearinghouse has not settled yet,
-// the CALs that are issued and to whom, and the audit records. storetest is the suite that every implementation passes.
+// the CALs that are issued and to whom, the heads of the reports, and the audit records. storetest is the suite that every implementation passes.
 //
 // The package must not know a database, nor what the operations mean.
 package store
@@ -46,6 +46,7 @@ type Reader interface {
 	// LastAudit returns the Seq of the newest audit record, 0 if there is none.
 	LastAudit() (uint64, error)
 	LicenseReader
+	ReportReader
 }
 
 // Tx reads and writes.
@@ -68,6 +69,7 @@ type Tx interface {
 	// Audit appends a record; its Seq is assigned.
 	Audit(AuditRecord) error
 	LicenseWriter
+	ReportWriter
 }
 
 // Operation is something that this license server asked of the clearinghouse, or must still tell it: the intent of a

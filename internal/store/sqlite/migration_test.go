@@ -122,7 +122,8 @@ func checkFile(t *testing.T, s *sqlite.Store) {
 // TestReleasedMigrations fails when a migration changes that databases have behind them.
 func TestReleasedMigrations(t *testing.T) {
 	for file, want := range map[string]string{
-		"0001_license_server.sql": "ccadfb51ce439fc0ec4ba4e27330dbf7812e3386f2bbc13a8208aed9fa361023",
+		"0001_license_server.sql":  "ccadfb51ce439fc0ec4ba4e27330dbf7812e3386f2bbc13a8208aed9fa361023",
+		"0002_issued_licenses.sql": "461d6650a90e9ba3f405b12422e1729c7370822cb5323276aa11e2ea76f3390b",
 	} {
 		script, err := os.ReadFile(filepath.Join("migrations", file))
 		if err != nil {

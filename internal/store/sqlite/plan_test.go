@@ -57,6 +57,9 @@ var plans = map[string][]string{
 	selectHosts:            {"SCAN host"},
 	selectHostByCredential: {"SEARCH host USING INDEX host_by_token_hash (token_hash=?)", "SEARCH host USING INDEX host_by_certificate (certificate=?)"},
 	deleteHost:             {"SEARCH host USING PRIMARY KEY (name=?)"},
+	selectReport:           {"SEARCH report USING PRIMARY KEY (file_name=?)"},
+	selectReports:          {"SCAN report"},
+	deleteReport:           {"SEARCH report USING PRIMARY KEY (file_name=?)"},
 
 	selectDenials:      {"SEARCH denial USING INTEGER PRIMARY KEY (rowid>?)"},
 	selectDenialCounts: {"SCAN denial_count"},

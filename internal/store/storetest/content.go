@@ -20,6 +20,7 @@ type content struct {
 	Serials    []uint32                    // the used ones, as far as readContent asks
 	Audit      []store.AuditRecord
 	Issued     issued
+	Reports    []licensing.Report
 }
 
 // asked is the end of the key pack IDs whose documents readContent asks for, and of the serials. Tests that compare content
@@ -98,7 +99,10 @@ func readContent(r store.Reader) (content, error) {
 	if err := errors.Join(err, differ("LastAudit", newest, seq)); err != nil {
 		return c, err
 	}
-	c.Issued, err = readIssued(r)
+	if c.Issued, err = readIssued(r); err != nil {
+		return c, err
+	}
+	c.Reports, err = readReports(r)
 	return c, err
 }
 
@@ -177,6 +181,7 @@ func fill(tx store.Tx, serial uint32) (uint32, error) {
 		tx.InsertDocument(document(id, "grant")),
 		tx.UseSerial(serial),
 		fillIssued(tx, id, int(serial)),
+		tx.InsertReport(report(int(serial))),
 		tx.Audit(auditRecord("install", id)),
 	)
 }

@@ -305,6 +305,9 @@ func testUnstorable(t *testing.T, h Harness) {
 		"InsertDocument": func(tx store.Tx, text string, instant time.Time) error {
 			return tx.InsertDocument(store.Document{Kind: text, Received: instant})
 		},
+		"InsertReport": func(tx store.Tx, text string, instant time.Time) error {
+			return tx.InsertReport(licensing.Report{FileName: "r" + text, Generated: instant})
+		},
 		"Audit": func(tx store.Tx, text string, instant time.Time) error {
 			return tx.Audit(store.AuditRecord{Detail: text, At: instant})
 		},

@@ -71,7 +71,7 @@ func drawStep(t *rapid.T) step {
 	return step{
 		Method: rapid.SampledFrom(append([]string{
 			"PutServer", "InsertKeyPack", "InsertKeyPack", "UpdateKeyPack", "DeleteKeyPack",
-			"InsertOperation", "DeleteOperation", "InsertDocument", "UseSerial", "Audit",
+			"InsertOperation", "DeleteOperation", "InsertDocument", "UseSerial", "InsertReport", "DeleteReport", "Audit",
 		}, issuedSteps()...)).Draw(t, "method"),
 		Pick:    rapid.IntRange(0, 4).Draw(t, "pick"),
 		Small:   rapid.Uint32Range(0, 5).Draw(t, "small"),
@@ -132,7 +132,7 @@ func (m *model) clone() *model {
 	for id, documents := range c.Documents {
 		c.Documents[id] = slices.Clone(documents)
 	}
-	c.Issued = m.Issued.clone()
+	c.Issued, c.Reports = m.Issued.clone(), slices.Clone(m.Reports)
 	return &c
 }
 
@@ -237,6 +237,8 @@ func (m *model) apply(tx store.Tx, s step) (changed bool, wrong error) {
 		}
 		m.Serials = slices.Insert(m.Serials, at, s.Small)
 		return true, tx.UseSerial(s.Small)
+	case "InsertReport", "DeleteReport":
+		return m.changeReport(tx, s)
 	case "Audit":
 		return true, m.audit(tx, s.auditRecord())
 	}

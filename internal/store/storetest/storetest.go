@@ -90,6 +90,7 @@ func Run(t *testing.T, h Harness) {
 		{"Answers", testAnswers},
 		{"Forget", testForget},
 		{"Required", testRequired},
+		{"Reports", testReports},
 
 		{"Rollback", testRollback},
 		{"FaultIsNoEnd", testFaultIsNoEnd},
