@@ -111,6 +111,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		"activation":              {"licensing", "keycode", "clearinghouse", "store"},
 		"inventory":               {"licensing", "keycode", "clearinghouse", "store"},
 		"issuance":                {"licensing", "store"},
+		"reporting":               {"licensing", "store"},
+		"reporting/sqlite":        {"licensing", "store", "reporting", "privatefile"},
 		"wsman":                   {"cim", "wql", "wsman/soap"},
 		"wsman/soap":              {},
 		"wsman/client":            {"cim", "wsman/soap"},
@@ -122,7 +124,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"metrics":                 {"licensing", "store", "issuance"},
 		// It brings its own throw-away database.
 		"simulation": {"licensing", "store", "issuance", "store/sqlite", "sqlitedb"},
-		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "inventory", "issuance", "auth", "privatefile", "cim"},
+		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "inventory", "issuance", "reporting", "auth", "privatefile", "cim"},
 	}
 	everything := []string{"app", "demo"} // they may import all, and only commands import them
 	packages := goList(t, "")
@@ -156,7 +158,7 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 	for _, tags := range []string{"", "crashtest"} {
 		packages := goList(t, tags)
 		for _, name := range []string{
-			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "inventory", "issuance", "wsman/soap", "privatefile",
+			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "inventory", "issuance", "reporting", "wsman/soap", "privatefile",
 		} {
 			for _, dep := range packages[module+name].Deps {
 				if dep == "net/http" || dep == "database/sql" || within(dep, []string{sqlite, "modernc.org/sqlite"}) {
@@ -168,7 +170,7 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 			for _, imported := range p.Imports {
 				switch {
 				case within(imported, []string{sqlite}) && !p.Standard && strings.HasPrefix(path, "calkeeper/") &&
-					!within(path, ours("sqlitedb", "store/sqlite", "clearinghouse/sqlite")):
+					!within(path, ours("sqlitedb", "store/sqlite", "clearinghouse/sqlite", "reporting/sqlite")):
 					t.Errorf("%s imports %s", path, imported)
 				case within(imported, ours("app", "demo")) && !within(path, append(ours("app", "demo"), "calkeeper/cmd")):
 					t.Errorf("%s imports %s: only commands do", path, imported)

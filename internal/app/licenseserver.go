@@ -28,6 +28,8 @@ import (
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/keycode"
 	"calkeeper/internal/metrics"
+	"calkeeper/internal/reporting"
+	reports "calkeeper/internal/reporting/sqlite"
 	"calkeeper/internal/restapi"
 	"calkeeper/internal/store"
 	"calkeeper/internal/store/sqlite"
@@ -43,6 +45,7 @@ const (
 	database     = "calkeeper.db"
 	identityFile = "identity.key"
 	accountsFile = "accounts.json"
+	reportsDir   = "reports"
 )
 
 // LicenseServerOptions say how a license server runs.
@@ -71,6 +74,7 @@ type LicenseServer struct {
 	Activation *activation.Service
 	Inventory  *inventory.Service
 	Issuance   *issuance.Service
+	Reporting  *reporting.Service
 	Accounts   *auth.Accounts
 	ProductID  string
 	// CertificateFingerprint is the SHA-256 of the HTTPS certificate, empty without HTTPS.
@@ -136,7 +140,12 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	l.Issuance = issuance.New(l.store, issuance.Options{
 		Policies: o.Policies, Now: time.Now, Random: rand.Reader, Logger: o.Logger, Observe: l.metrics.Observe,
 	})
-	return l, nil
+	archive, err := reports.Open(filepath.Join(o.Dir, reportsDir))
+	if err != nil {
+		return nil, err
+	}
+	l.Reporting = reporting.New(l.store, archive, reporting.Options{Now: time.Now, Logger: o.Logger})
+	return l, l.Reporting.Recover(ctx)
 }
 
 // Start serves WS-Management and the REST API and talks to the clearinghouse, until Stop.
@@ -167,7 +176,7 @@ func (l *LicenseServer) Start() (err error) {
 // handler returns what all listeners serve.
 func (l *LicenseServer) handler() (http.Handler, error) {
 	provider := &tlswmiprov.Provider{
-		Activation: l.Activation, Inventory: l.Inventory, Issuance: l.Issuance, Version: Version, Logger: l.options.Logger,
+		Activation: l.Activation, Inventory: l.Inventory, Issuance: l.Issuance, Reporting: l.Reporting, Version: Version, Logger: l.options.Logger,
 	}
 	namespace, err := provider.Namespace()
 	if err != nil {

@@ -24,15 +24,29 @@ func write(path string, text []byte, mode os.FileMode) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), keepOwner(f, path, dir), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), keepOwner(f, path, dir), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	return Publish(f.Name(), path)
+}
+
+// Publish gives a file that is finished its name, in place of what had that name, and returns once that is durable. Both paths are in
+// the same directory.
+func Publish(finished, path string) error {
+	if err := flush(finished, os.O_RDWR); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
+	if err := os.Rename(finished, path); err != nil {
+		return err
+	}
+	return flush(filepath.Dir(path), os.O_RDONLY)
+}
+
+// flush returns once a file, or what a directory lists, is on the disk.
+func flush(path string, flag int) error {
+	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -1,6 +1,7 @@
 package tlswmiprov
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"strings"
@@ -33,18 +34,16 @@ var (
 )
 
 func issuedLicenseOf(c licensing.CAL) IssuedLicense {
-	l := IssuedLicense{
-		LicenseID: c.ID, KeyPackID: c.KeyPackID, IssuedToUser: c.User, IssuedToComputer: c.Device.String(),
-		LicenseStatus: licenseStatus(c.Status), IssueDate: cim.NewDatetime(c.Issued), ExpirationDate: cim.NewDatetime(c.Expires),
-		HardwareID: c.Device.ID,
+	computer, hardwareID := shownDevice(c.Device)
+	return IssuedLicense{
+		LicenseID: c.ID, KeyPackID: c.KeyPackID, IssuedToUser: c.User, IssuedToComputer: computer, LicenseStatus: licenseStatus(c.Status),
+		IssueDate: cim.NewDatetime(c.Issued), ExpirationDate: cim.NewDatetime(c.Expires), HardwareID: hardwareID,
 	}
-	if l.IssuedToComputer == "" {
-		l.IssuedToComputer = noComputer
-	}
-	if l.HardwareID == "" {
-		l.HardwareID = noHardwareID
-	}
-	return l
+}
+
+// shownDevice returns a device the way servers show it.
+func shownDevice(d licensing.Device) (computer, hardwareID string) {
+	return cmp.Or(d.String(), noComputer), cmp.Or(d.ID, noHardwareID)
 }
 
 type revokeOut struct {

@@ -8,6 +8,7 @@ package tlswmiprov
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"calkeeper/internal/activation"
@@ -16,6 +17,7 @@ import (
 	"calkeeper/internal/inventory"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
+	"calkeeper/internal/reporting"
 )
 
 // Namespace is where the classes are.
@@ -29,6 +31,7 @@ type Provider struct {
 	Activation *activation.Service
 	Inventory  *inventory.Service
 	Issuance   *issuance.Service
+	Reporting  *reporting.Service
 	Version    string // of this program
 	Logger     *slog.Logger
 }
@@ -78,6 +81,9 @@ var returnValues = map[licensing.Kind]cim.Status{
 func (p *Provider) returnValue(ctx context.Context, method string, err error) uint32 {
 	if err == nil {
 		return uint32(cim.StatusOK)
+	}
+	if errors.Is(err, errNoMoreData) {
+		return noMoreData
 	}
 	kind := licensing.KindOf(err)
 	status := returnValues[kind]
