@@ -345,7 +345,6 @@ func TestUnsupportedMethods(t *testing.T) {
 		m.want(t, notSupported, serverClass, method, nil, args...)
 	}
 	m.want(t, notSupported, reportClass, "GenerateReport", nil, client.Uint32("ScopeType", 1), client.Text("ScopeValue", ""))
-	m.want(t, notAvailable, reportClass, "GenerateReportEx", nil)
 	for _, method := range []string{"AddLStoTSLSGroup", "RemoveLSfromTSLSGroup", "PublishLS", "UnpublishLS", "RegisterLSToSCP", "UnRegisterLSFromSCP"} {
 		m.want(t, notAvailable, serverClass, method, nil)
 	}

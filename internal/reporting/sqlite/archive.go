@@ -1,5 +1,5 @@
 // Package sqlite keeps the entries of each report in an SQLite file of its own, which never changes once it is there. It
-// implements the port reporting.Archive. A report of a million CALs takes some seconds to write and some 60 MB: in the license
+// implements the port reporting.Archive. A report of a million CALs takes some seconds to write and some 40 MB: in the license
 // server's own database it would hold up those who issue CALs, and leave a hole when it is deleted.
 package sqlite
 
