@@ -207,7 +207,7 @@ func (c *connection) prepareFile(ctx context.Context, opt Options, steps []migra
 		// it otherwise maps and unmaps 64 KB for every savepoint (twice as slow).
 		"PRAGMA temp_store=MEMORY",
 		// Give the disk back after a log that long reads made long.
-		"PRAGMA journal_size_limit=67108864",
+		fmt.Sprintf("PRAGMA journal_size_limit=%d", min(64<<20, opt.LogLimit)),
 	}
 	for _, pragma := range settings {
 		if err := c.exec(pragma); err != nil {

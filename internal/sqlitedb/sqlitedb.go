@@ -1,7 +1,7 @@
 // Package sqlitedb runs one SQLite database file for one server process: it
 // opens the file, migrates its schema forward, commits waiting changes as a
-// group through a single writer, and serves consistent reads from a pool of
-// read-only connections. It must not know any table, nor anything of licensing.
+// group through a single writer, serves consistent reads from a pool of read-only
+// connections, and keeps snapshots open for reads that wait for somebody. It must not know any table, nor anything of licensing.
 //
 // # Writing
 //
@@ -52,6 +52,12 @@ var (
 	// Open may still find the change: that the flush failed does not prove that
 	// nothing reached the disk.)
 	ErrNotCommitted = errors.New("transaction was not committed")
+	// ErrTooManySnapshots is returned by Snapshot while as many are open as the
+	// options allow.
+	ErrTooManySnapshots = errors.New("too many snapshots of the database are open")
+	// ErrSnapshotTooOld is returned by the reads of a snapshot that was ended
+	// because the log had become too long.
+	ErrSnapshotTooOld = errors.New("the snapshot is too old: it was ended so that the log can be written back")
 )
 
 // Options says what a database file is and how it is run.
@@ -66,6 +72,12 @@ type Options struct {
 	Migrations fs.FS
 	// Readers is how many View calls can run at the same time; 0 means 4.
 	Readers int
+	// Snapshots is how many Snapshot calls can be open at the same time; 0 means
+	// 32. Each costs a connection, of about 0.4 MB.
+	Snapshots int
+	// LogLimit is how many bytes the log may have after a commit before open
+	// snapshots are ended; 0 means 1 GiB.
+	LogLimit int64
 	// MaxBatch is how many Update calls share one commit at most; 0 means 256.
 	MaxBatch int
 	// Synchronous is SynchronousFull unless data may be lost.
@@ -74,23 +86,26 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Stats counts what the writer has done since Open.
+// Stats counts what the writer has done since Open, and what is open.
 type Stats struct {
 	Updates uint64 // calls of Update that succeeded
 	Commits uint64 // transactions that carried them
 	Waiting int    // calls of Update that are queued and not yet running
+
+	Snapshots int // calls of Snapshot that are open
 }
 
 // DB is an open database file. Its methods are safe for concurrent use.
 type DB struct {
-	path    string
-	log     *slog.Logger
-	lock    *os.File
-	writer  *writer
-	readers chan *connection // the idle ones
-	backup  chan struct{}    // a token: one backup at a time
-	closing chan struct{}
-	close   func() error
+	path      string
+	log       *slog.Logger
+	lock      *os.File
+	writer    *writer
+	readers   chan *connection // the idle ones
+	snapshots snapshots
+	backup    chan struct{} // a token: one backup at a time
+	closing   chan struct{}
+	close     func() error
 }
 
 // Open opens the database file at path, creates it with mode 0600 if there is
@@ -116,6 +131,12 @@ func open(ctx context.Context, path string, opt Options) (_ *DB, err error) {
 	if opt.Readers <= 0 {
 		opt.Readers = 4
 	}
+	if opt.Snapshots <= 0 {
+		opt.Snapshots = 32
+	}
+	if opt.LogLimit <= 0 {
+		opt.LogLimit = 1 << 30
+	}
 	if opt.MaxBatch <= 0 {
 		opt.MaxBatch = 256
 	}
@@ -138,6 +159,8 @@ func open(ctx context.Context, path string, opt Options) (_ *DB, err error) {
 		backup:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}
+	db.snapshots.max, db.snapshots.logLimit, db.snapshots.endAt = opt.Snapshots, opt.LogLimit, opt.LogLimit
+	db.snapshots.open = map[*Snapshot]struct{}{}
 	db.close = sync.OnceValue(db.shut)
 	var opened []*connection
 	defer func() {
@@ -177,7 +200,7 @@ func open(ctx context.Context, path string, opt Options) (_ *DB, err error) {
 		}
 		db.readers <- r
 	}
-	db.writer = startWriter(w, opt.MaxBatch, opt.Logger)
+	db.writer = startWriter(w, opt.MaxBatch, opt.Logger, db.boundLog)
 	return db, nil
 }
 
@@ -213,14 +236,18 @@ func createFile(path string) error {
 	return f.Close()
 }
 
-// Stats returns the writer's counters.
+// Stats returns the counters.
 func (db *DB) Stats() Stats {
-	return db.writer.stats()
+	stats := db.writer.stats()
+	db.snapshots.mu.Lock()
+	defer db.snapshots.mu.Unlock()
+	stats.Snapshots = len(db.snapshots.open)
+	return stats
 }
 
-// Close refuses new calls with ErrClosed, finishes the updates that are queued,
-// waits for the views and the backup that are running, writes the log back into
-// the database file and releases the lock. Further calls of Close wait for the
+// Close refuses new calls with ErrClosed, ends the open snapshots, finishes the
+// updates that are queued, waits for the views and the backup that are running,
+// writes the log back into the database file and releases the lock. Further calls of Close wait for the
 // first and return its result. Close must not be called from within a function
 // that Update or View runs.
 func (db *DB) Close() error {
@@ -229,9 +256,9 @@ func (db *DB) Close() error {
 
 func (db *DB) shut() error {
 	close(db.closing)
+	errs := []error{db.closeSnapshots()}
 	db.writer.stop()
 	db.backup <- struct{}{}
-	var errs []error
 	for range cap(db.readers) {
 		errs = append(errs, (<-db.readers).close())
 	}

@@ -71,6 +71,7 @@ type writer struct {
 	conn     *connection
 	log      *slog.Logger
 	maxBatch int
+	settled  func()        // called after the requests of a batch were answered
 	stopped  chan struct{} // closed when the goroutine has ended
 
 	mu     sync.Mutex
@@ -82,8 +83,8 @@ type writer struct {
 	updates, commits atomic.Uint64
 }
 
-func startWriter(conn *connection, maxBatch int, log *slog.Logger) *writer {
-	w := &writer{conn: conn, log: log, maxBatch: maxBatch, stopped: make(chan struct{})}
+func startWriter(conn *connection, maxBatch int, log *slog.Logger, settled func()) *writer {
+	w := &writer{conn: conn, log: log, maxBatch: maxBatch, settled: settled, stopped: make(chan struct{})}
 	w.arrive = sync.NewCond(&w.mu)
 	go w.run()
 	return w
@@ -147,6 +148,7 @@ func (w *writer) run() {
 	}()
 	for batch := w.take(); len(batch) > 0; batch = w.take() {
 		w.settle(batch)
+		w.settled()
 	}
 	ended = true
 	close(w.stopped)
