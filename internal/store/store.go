@@ -7,16 +7,27 @@ package store
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
 	"calkeeper/internal/licensing"
 )
 
+// ErrSnapshotEnded is in the chain of the Fault of kind Limited with which the reads of a Snapshot fail that the store had to
+// end. Who reads may begin anew.
+var ErrSnapshotEnded = errors.New("the snapshot was ended")
+
 // Store is one license server's state.
 type Store interface {
-	// View runs fn on a consistent snapshot. fn must not keep the Reader.
+	// View runs fn on a consistent snapshot. fn must not keep the Reader, and wait for nobody.
 	View(ctx context.Context, fn func(Reader) error) error
+	// Snapshot is a View for reads that wait for somebody in between, such as a client that reads a list in portions: it may
+	// stay open for long, and Views do not wait for it. It ends, and with it what it holds, when fn returns, when ctx ends,
+	// when the store is closed, and when it has kept the store from tidying up for too long: reads then fail, the latter with
+	// an error that wraps ErrSnapshotEnded. Fault: Limited while too many are open. fn runs on the caller's goroutine and must
+	// not keep the Reader.
+	Snapshot(ctx context.Context, fn func(Reader) error) error
 	// Update runs fn in a transaction of its own and returns once the commit is durable. An error of fn undoes all that
 	// it did. A transaction that changed something without an audit record in it is refused. fn must neither keep the Tx
 	// nor call Update.

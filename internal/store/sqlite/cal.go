@@ -113,13 +113,12 @@ func (r *reader) CALs(f store.CALFilter) iter.Seq2[licensing.CAL, error] {
 	}
 	search := licensing.Fold(f.Search)
 	return func(yield func(licensing.CAL, error) bool) {
-		err := r.iterate(query, func(p *parameters) {
+		err := iterate(r, query, func(p *parameters) {
 			p.integer(int64(f.After))
 			p.integer(int64(f.KeyPackID))
 			p.text("Holder", f.Holder)
 			p.integer(int64(f.Status))
-		}, func(c *columns) bool {
-			k := readCAL(c)
+		}, readCAL, func(k licensing.CAL) bool {
 			return f.Host != "" && k.Host != f.Host || search != "" && !mentions(&k, search) || yield(k, nil)
 		})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"calkeeper/internal/licensing"
+	"calkeeper/internal/sqlitedb"
 	"calkeeper/internal/store"
 )
 
@@ -34,39 +35,45 @@ const (
 // errEnded is what a reader returns that was kept beyond its transaction.
 var errEnded = errors.New("the transaction has ended; neither its Reader nor an iterator of it can be kept")
 
-// reader implements store.Reader for one transaction.
+// reader implements store.Reader for one transaction: that of a connection, or a snapshot. Both are nil once it has ended.
 type reader struct {
-	conn      *sqlite.Conn // nil once the transaction has ended
-	iterating []string     // the queries of the loops under way that use the cached statement
+	conn      *sqlite.Conn
+	snapshot  *sqlitedb.Snapshot
+	iterating []string // the statements of the loops under way
 }
 
-func (r *reader) end() { r.conn = nil }
+func (r *reader) end() { r.conn, r.snapshot = nil, nil }
 
-// prepare returns the cached statement of the connection, reset and without bindings.
-func (r *reader) prepare(query string) (*sqlite.Stmt, error) {
-	if r.conn == nil {
-		return nil, errEnded
+// read runs fn with the connection.
+func (r *reader) read(fn func(*sqlite.Conn) error) error {
+	switch {
+	case r.snapshot != nil:
+		return ended(r.snapshot.Read(fn))
+	case r.conn != nil:
+		return fn(r.conn)
 	}
-	return r.conn.Prepare(query)
+	return errEnded
 }
 
 // rows calls row for each row of the query and resets the statement. bind may be nil.
 func (r *reader) rows(query string, bind func(*parameters), row func(*columns)) error {
-	stmt, err := r.prepare(query)
-	if err != nil {
-		return err
-	}
-	defer stmt.Reset()
-	if bind != nil {
-		bind(&parameters{stmt: stmt})
-	}
-	for {
-		more, err := stmt.Step()
-		if err != nil || !more {
+	return r.read(func(conn *sqlite.Conn) error {
+		stmt, err := conn.Prepare(query)
+		if err != nil {
 			return err
 		}
-		row(&columns{stmt: stmt})
-	}
+		defer stmt.Reset()
+		if bind != nil {
+			bind(&parameters{stmt: stmt})
+		}
+		for {
+			more, err := stmt.Step()
+			if err != nil || !more {
+				return err
+			}
+			row(&columns{stmt: stmt})
+		}
+	})
 }
 
 // Server returns what the license server knows about itself, the zero value before the first PutServer.
@@ -123,62 +130,52 @@ func readKeyPack(c *columns) licensing.KeyPack {
 // what it likes, and may nest; key packs that it inserts are not part of it. An error is the last element.
 func (r *reader) KeyPacks() iter.Seq2[licensing.KeyPack, error] {
 	return func(yield func(licensing.KeyPack, error) bool) {
-		err := r.iterate(selectKeyPacks, nil, func(c *columns) bool { return yield(readKeyPack(c), nil) })
+		err := iterate(r, selectKeyPacks, nil, readKeyPack, func(k licensing.KeyPack) bool { return yield(k, nil) })
 		if err != nil {
 			yield(licensing.KeyPack{}, fmt.Errorf("read the key packs: %w", err))
 		}
 	}
 }
 
-// iterate calls row for each row of the query until it returns false. row may run any code meanwhile. bind may be nil.
-func (r *reader) iterate(query string, bind func(*parameters), row func(*columns) bool) error {
-	stmt, release, err := r.cursor(query)
+// iterate yields what value reads of each row of the query, until yield returns false. yield may run any code. bind may be nil.
+func iterate[T any](r *reader, query string, bind func(*parameters), value func(*columns) T, yield func(T) bool) error {
+	// A nested loop over the same query has a statement of its own: that of the outer one would begin anew. It is another one
+	// for the cache of the connection if its text is another one.
+	for slices.Contains(r.iterating, query) {
+		query += " "
+	}
+	var stmt *sqlite.Stmt
+	err := r.read(func(conn *sqlite.Conn) (err error) {
+		if stmt, err = conn.Prepare(query); err == nil && bind != nil {
+			bind(&parameters{stmt: stmt})
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer release()
-	if bind != nil {
-		bind(&parameters{stmt: stmt})
+	r.iterating = append(r.iterating, query)
+	defer func() {
+		r.iterating = slices.DeleteFunc(r.iterating, func(q string) bool { return q == query })
+		// Once the transaction has ended, the connection is somebody else's, and this does nothing.
+		_ = r.read(func(*sqlite.Conn) error { return stmt.Reset() })
+	}()
+	var v T
+	more := true
+	step := func(*sqlite.Conn) (err error) {
+		if more, err = stmt.Step(); more {
+			v = value(&columns{stmt: stmt})
+		}
+		return err
 	}
 	for {
-		if r.conn == nil {
-			return errEnded
-		}
-		more, err := stmt.Step()
-		if err != nil {
+		if err := r.read(step); err != nil || !more {
 			return err
 		}
-		if !more || !row(&columns{stmt: stmt}) {
+		if !yield(v) {
 			return nil
 		}
 	}
-}
-
-// cursor returns a statement to step through while other code runs in between. A nested one of the same query is not taken
-// from the cache, which would restart the outer one. release touches nothing once the transaction has ended, because the
-// connection is somebody else's then.
-func (r *reader) cursor(query string) (stmt *sqlite.Stmt, release func(), err error) {
-	if r.conn == nil {
-		return nil, nil, errEnded
-	}
-	if slices.Contains(r.iterating, query) {
-		stmt, _, err := r.conn.PrepareTransient(query)
-		return stmt, func() {
-			if r.conn != nil {
-				stmt.Finalize()
-			}
-		}, err
-	}
-	if stmt, err = r.prepare(query); err != nil {
-		return nil, nil, err
-	}
-	r.iterating = append(r.iterating, query)
-	return stmt, func() {
-		if r.conn != nil {
-			stmt.Reset()
-		}
-		r.iterating = slices.DeleteFunc(r.iterating, func(q string) bool { return q == query })
-	}, nil
 }
 
 // Operations returns the open operations, oldest first.

@@ -34,6 +34,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Readers is how many View calls can run at the same time; 0 means 4.
 	Readers int
+	// Snapshots is how many Snapshot calls can be open at the same time; 0 means 32.
+	Snapshots int
+	// LogLimit is how many bytes SQLite's log may have before open snapshots are ended; 0 means 1 GiB.
+	LogLimit int64
 	// Synchronous is sqlitedb.SynchronousFull, the zero value, unless data may be lost, as those of a simulation.
 	Synchronous sqlitedb.Synchronous
 }
@@ -59,6 +63,8 @@ func Open(ctx context.Context, path string, opt Options) (*Store, error) {
 		ApplicationID: ApplicationID,
 		Migrations:    steps,
 		Readers:       opt.Readers,
+		Snapshots:     opt.Snapshots,
+		LogLimit:      opt.LogLimit,
 		Synchronous:   opt.Synchronous,
 		Logger:        opt.Logger,
 	})
@@ -80,6 +86,31 @@ func (s *Store) View(ctx context.Context, fn func(store.Reader) error) error {
 		defer r.end()
 		return fn(r)
 	})
+}
+
+// Snapshot runs fn, on the caller's goroutine, on a consistent snapshot that may stay open for long. Not more than
+// Options.Snapshots can be open.
+func (s *Store) Snapshot(ctx context.Context, fn func(store.Reader) error) error {
+	err := s.db.Snapshot(ctx, func(snapshot *sqlitedb.Snapshot) error {
+		r := &reader{snapshot: snapshot}
+		defer r.end()
+		return fn(r)
+	})
+	if errors.Is(err, sqlitedb.ErrTooManySnapshots) {
+		return &licensing.Fault{Kind: licensing.Limited, Msg: "too many lists are being read; try again later", Err: err}
+	}
+	return err
+}
+
+// ended turns the error of a snapshot that was ended into a Fault.
+func ended(err error) error {
+	if errors.Is(err, sqlitedb.ErrSnapshotTooOld) {
+		return &licensing.Fault{
+			Kind: licensing.Limited, Msg: "the list was open for too long while much changed; read it anew",
+			Err: fmt.Errorf("%w: %w", store.ErrSnapshotEnded, err),
+		}
+	}
+	return err
 }
 
 // Update runs fn in a transaction of its own and returns once the commit is durable. fn runs on another goroutine, at most

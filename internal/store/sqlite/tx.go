@@ -33,7 +33,10 @@ type tx struct {
 
 // execute runs one statement and returns how many rows it changed. A value that cannot be stored is a Fault of kind Invalid.
 func (t *tx) execute(what, query string, bind func(*parameters)) (int, error) {
-	stmt, err := t.prepare(query)
+	if t.conn == nil {
+		return 0, errEnded
+	}
+	stmt, err := t.conn.Prepare(query)
 	if err == nil {
 		p := &parameters{stmt: stmt}
 		if bind(p); p.err != nil {

@@ -188,6 +188,7 @@ func testCALsBodyReads(t *testing.T, h Harness) {
 	}
 	view(t, s, body)
 	update(t, s, func(tx store.Tx) error { return body(tx) })
+	snapshot(t, s, body)
 }
 
 // testCALsBodyWrites changes CALs in the body of a loop over them: also that by which the filter finds them.

@@ -94,6 +94,10 @@ func testClosed(t *testing.T, h Harness) {
 			called()
 			return nil
 		}),
+		"Snapshot": s.Snapshot(t.Context(), func(store.Reader) error {
+			called()
+			return nil
+		}),
 		"Update": s.Update(t.Context(), func(store.Tx) error {
 			called()
 			return nil

@@ -105,6 +105,7 @@ func testKeyPacksBodyReads(t *testing.T, h Harness) {
 	}
 	view(t, s, body)
 	update(t, s, func(tx store.Tx) error { return body(tx) })
+	snapshot(t, s, body)
 	view(t, s, body)
 }
 

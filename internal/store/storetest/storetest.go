@@ -19,8 +19,9 @@
 //     given, also so that the filter does not match any more, and insert others, which the loop then does not reach. Whether
 //     it sees changes of those ahead of it is open.
 //   - A method that returns a list and finds nothing returns no error; a limit below 1 finds nothing, but in LeaseFilter.
-//   - An Update or View that does not begin because ctx has ended returns an error that wraps ctx.Err(), and so does a View
-//     whose reads that interrupted.
+//   - An Update, View or Snapshot that does not begin because ctx has ended returns an error that wraps ctx.Err(), and so does a
+//     View or Snapshot whose reads that interrupted.
+//   - At least eight Snapshots can be open at the same time; they end also if Close is called while their functions wait.
 //   - After a panic in fn nothing of it is committed and the store goes on; whether Update returns an error or panics is open.
 //   - Backup on a path that exists is a Fault of kind AlreadyExists. If Backup fails there is no file at the path.
 //   - Close may be called again; every other method but Path then returns an error.
@@ -97,7 +98,11 @@ func Run(t *testing.T, h Harness) {
 		{"Unaudited", testUnaudited},
 		{"Panic", testPanic},
 		{"OwnWrites", testOwnWrites},
-		{"Snapshot", testSnapshot},
+		{"View", testView},
+		{"SnapshotsWait", testSnapshotsWait},
+		{"SnapshotEnds", testSnapshotEnds},
+		{"TooManySnapshots", testTooManySnapshots},
+		{"SnapshotClosed", testSnapshotClosed},
 		{"Concurrent", testConcurrent},
 		{"Context", testContext},
 
@@ -153,6 +158,14 @@ func view(t *testing.T, s store.Store, fn func(store.Reader) error) {
 	t.Helper()
 	if err := s.View(t.Context(), fn); err != nil {
 		t.Fatalf("View: %v", err)
+	}
+}
+
+// snapshot runs fn, which must succeed.
+func snapshot(t *testing.T, s store.Store, fn func(store.Reader) error) {
+	t.Helper()
+	if err := s.Snapshot(t.Context(), fn); err != nil {
+		t.Fatalf("Snapshot: %v", err)
 	}
 }
 

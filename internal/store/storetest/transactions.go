@@ -209,8 +209,8 @@ func testOwnWrites(t *testing.T, h Harness) {
 	})
 }
 
-// testSnapshot reads twice in a View while other transactions commit.
-func testSnapshot(t *testing.T, h Harness) {
+// testView reads twice in a View while other transactions commit.
+func testView(t *testing.T, h Harness) {
 	s := h.open(t)
 	packs := insert(t, s, keyPack(1), keyPack(2), keyPack(3))
 	update(t, s, func(tx store.Tx) error { return tx.InsertOperation(operation("early")) })
@@ -297,22 +297,27 @@ func testContext(t *testing.T, h Harness) {
 	if err := s.View(ctx, func(store.Reader) error { return called }); !errors.Is(err, context.Canceled) {
 		t.Errorf("View with a canceled context: %v", err)
 	}
+	if err := s.Snapshot(ctx, func(store.Reader) error { return called }); !errors.Is(err, context.Canceled) {
+		t.Errorf("Snapshot with a canceled context: %v", err)
+	}
 	if err := s.Update(ctx, func(store.Tx) error { return called }); !errors.Is(err, context.Canceled) {
 		t.Errorf("Update with a canceled context: %v", err)
 	}
 
-	ctx, cancel = context.WithCancel(t.Context())
-	defer cancel()
-	err := s.View(ctx, func(r store.Reader) error {
-		if _, err := readContent(r); err != nil {
+	for name, read := range map[string]func(context.Context, func(store.Reader) error) error{"View": s.View, "Snapshot": s.Snapshot} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		err := read(ctx, func(r store.Reader) error {
+			if _, err := readContent(r); err != nil {
+				return err
+			}
+			cancel()
+			_, err := r.Operations()
 			return err
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s whose context was canceled before a read: %v", name, err)
 		}
-		cancel()
-		_, err := r.Operations()
-		return err
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("View whose context was canceled before a read: %v", err)
 	}
 	expect(t, s, before)
 	insert(t, s, keyPack(2))
