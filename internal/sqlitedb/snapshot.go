@@ -50,7 +50,7 @@ type snapshots struct {
 
 // Snapshot runs fn in a read transaction as View does, but one that may stay open for long while fn waits for somebody, such as
 // a client that reads a list in portions. It has a connection of its own, so that View does not wait for it. fn reads through
-// s.Read. All its reads see the database as it was at the first of them.
+// s.Read. All its reads see the database as it was when fn began, with every Update that had returned before Snapshot was called.
 //
 // An open snapshot keeps the log from being reused. When the file "<path>-wal" is longer than Options.LogLimit after a commit,
 // all open snapshots are ended: their reads fail with ErrSnapshotTooOld, and fn should return. They end also with ctx, whose
@@ -108,7 +108,11 @@ func (db *DB) beginSnapshot(ctx context.Context) (*Snapshot, error) {
 	s := &Snapshot{db: db, conn: c}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	c.SetInterrupt(s.ctx.Done())
-	if err := c.begin("BEGIN"); err != nil {
+	err = c.begin("BEGIN")
+	if err == nil {
+		err = c.exec("SELECT 1 FROM sqlite_schema") // the first read decides what the others see
+	}
+	if err != nil {
 		s.cancel(err)
 		return nil, errors.Join(interrupted(ctx, err), c.close())
 	}

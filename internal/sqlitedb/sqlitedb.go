@@ -73,7 +73,7 @@ type Options struct {
 	// Readers is how many View calls can run at the same time; 0 means 4.
 	Readers int
 	// Snapshots is how many Snapshot calls can be open at the same time; 0 means
-	// 32. Each costs a connection, of about 0.4 MB.
+	// 64. Each costs a connection, of about 0.7 MB.
 	Snapshots int
 	// LogLimit is how many bytes the log may have after a commit before open
 	// snapshots are ended; 0 means 1 GiB.
@@ -132,7 +132,7 @@ func open(ctx context.Context, path string, opt Options) (_ *DB, err error) {
 		opt.Readers = 4
 	}
 	if opt.Snapshots <= 0 {
-		opt.Snapshots = 32
+		opt.Snapshots = 64
 	}
 	if opt.LogLimit <= 0 {
 		opt.LogLimit = 1 << 30
