@@ -26,7 +26,9 @@ const (
 	StatusValueOutOfRange         Status = 0x8004102B
 	StatusInvalidMethod           Status = 0x8004102E
 	StatusInvalidMethodParameters Status = 0x8004102F
+	StatusCallCancelled           Status = 0x80041032
 	StatusInvalidObjectPath       Status = 0x8004103A
+	StatusServerTooBusy           Status = 0x80041045
 )
 
 var statusNames = map[Status]string{
@@ -49,7 +51,9 @@ var statusNames = map[Status]string{
 	StatusValueOutOfRange:         "WBEM_E_VALUE_OUT_OF_RANGE",
 	StatusInvalidMethod:           "WBEM_E_INVALID_METHOD",
 	StatusInvalidMethodParameters: "WBEM_E_INVALID_METHOD_PARAMETERS",
+	StatusCallCancelled:           "WBEM_E_CALL_CANCELLED",
 	StatusInvalidObjectPath:       "WBEM_E_INVALID_OBJECT_PATH",
+	StatusServerTooBusy:           "WBEM_E_SERVER_TOO_BUSY",
 }
 
 // String returns the symbolic name, or the code in hexadecimal when it has none here.

@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"context"
+	"iter"
 
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/inventory"
@@ -124,9 +125,20 @@ func (m *member) operations() (list []store.Operation) {
 
 // packs returns the installed key packs without the built-in one.
 func (m *member) packs() []licensing.KeyPack {
-	all, err := m.inventory.KeyPacks(context.Background())
+	all, err := collect(m.inventory.KeyPacks(context.Background()))
 	m.w.must(err)
 	return all[1:]
+}
+
+// collect returns what a sequence yields before its error.
+func collect[T any](sequence iter.Seq2[T, error]) (all []T, err error) {
+	for v, err := range sequence {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // total returns how many CALs are installed, flagged ones and all.

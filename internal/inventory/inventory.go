@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -59,19 +60,16 @@ func New(st store.Store, c Clearinghouse, o Options) *Service {
 	}
 }
 
-// KeyPacks returns all key packs by ascending ID, the built-in one first.
-func (s *Service) KeyPacks(ctx context.Context) ([]licensing.KeyPack, error) {
-	packs := []licensing.KeyPack{licensing.BuiltInKeyPack()}
-	err := s.store.View(ctx, func(r store.Reader) error {
-		for pack, err := range r.KeyPacks() {
-			if err != nil {
-				return err
+// KeyPacks returns all key packs by ascending ID, the built-in one first, all as they were when the loop began, and read as the
+// loop asks for them: it may wait for a client in between (store.Snapshot). An error is the last element.
+func (s *Service) KeyPacks(ctx context.Context) iter.Seq2[licensing.KeyPack, error] {
+	return store.Stream(ctx, s.store, func(r store.Reader) iter.Seq2[licensing.KeyPack, error] {
+		return func(yield func(licensing.KeyPack, error) bool) {
+			if yield(licensing.BuiltInKeyPack(), nil) {
+				r.KeyPacks()(yield)
 			}
-			packs = append(packs, pack)
 		}
-		return nil
 	})
-	return packs, err
 }
 
 // KeyPack returns one key pack. Fault: NotFound.

@@ -112,7 +112,7 @@ func TestInstall(t *testing.T) {
 		{ID: 4, Type: licensing.KeyPackOpen, ProductVersion: 2, ProductType: 1, Total: 3, Entitlement: open.Entitlement},
 		{ID: 5, Type: licensing.KeyPackRetail, ProductVersion: 8, Total: 5, Entitlement: retail.Entitlement},
 	}
-	got, err := a.inventory.KeyPacks(t.Context())
+	got, err := collect(a.inventory.KeyPacks(t.Context()))
 	w.must(err)
 	for i := range want {
 		if i > 0 {

@@ -133,7 +133,7 @@ func (v *farm) ask(r *running, kind clearinghouse.OperationKind, count uint32, s
 func (v *farm) wantTotals(first, second uint32) {
 	v.t.Helper()
 	for i, want := range []uint32{first, second} {
-		packs, err := v.servers[i].KeyPacks(v.t.Context())
+		packs, err := collect(v.servers[i].KeyPacks(v.t.Context()))
 		if err != nil {
 			v.t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func TestRunCatchesUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.cut.Store(true)
-		packs, err := a.KeyPacks(t.Context())
+		packs, err := collect(a.KeyPacks(t.Context()))
 		if err != nil {
 			t.Fatal(err)
 		}

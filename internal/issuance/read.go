@@ -10,9 +10,6 @@ import (
 	"calkeeper/internal/store"
 )
 
-// page is how many CALs one consistent read holds at most, so that a long list does not hold up the store.
-const page = 1000
-
 // CAL returns one CAL. Fault: NotFound.
 func (s *Service) CAL(ctx context.Context, id uint32) (c licensing.CAL, err error) {
 	err = s.store.View(ctx, func(r store.Reader) error {
@@ -42,27 +39,10 @@ func (s *Service) CALPage(ctx context.Context, f store.CALFilter, limit int) ([]
 	return cals, err
 }
 
-// CALs returns the CALs that match by ascending ID. It reads them in pages, each of which is consistent in itself. An error is
-// the last element.
+// CALs returns the CALs that match by ascending ID, all as they were when the loop began, and read as the loop asks for them: it
+// may wait for a client in between (store.Snapshot). An error is the last element.
 func (s *Service) CALs(ctx context.Context, f store.CALFilter) iter.Seq2[licensing.CAL, error] {
-	return func(yield func(licensing.CAL, error) bool) {
-		for {
-			cals, err := s.CALPage(ctx, f, page)
-			if err != nil {
-				yield(licensing.CAL{}, err)
-				return
-			}
-			for _, c := range cals {
-				if !yield(c, nil) {
-					return
-				}
-			}
-			if len(cals) < page {
-				return
-			}
-			f.After = cals[len(cals)-1].ID
-		}
-	}
+	return store.Stream(ctx, s.store, func(r store.Reader) iter.Seq2[licensing.CAL, error] { return r.CALs(f) })
 }
 
 // Denials returns at most limit denials whose Seq is greater than after, oldest first.

@@ -39,6 +39,25 @@ type Store interface {
 	Close() error
 }
 
+// Stream returns what rows yields, read in one Snapshot: the whole of it is as the store was when the loop began. What the loop
+// does in between takes as long as it likes. An error is the last element.
+func Stream[T any](ctx context.Context, s Store, rows func(Reader) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		err := s.Snapshot(ctx, func(r Reader) error {
+			for v, err := range rows(r) {
+				if err != nil || !yield(v, nil) {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			var zero T
+			yield(zero, err)
+		}
+	}
+}
+
 // Reader reads. Faults of kind NotFound tell what is not there.
 type Reader interface {
 	// Server returns what the license server knows about itself; the zero value before the first PutServer.

@@ -78,7 +78,7 @@ func (p *Provider) issuedLicenses(ctx context.Context) iter.Seq2[IssuedLicense, 
 			return
 		}
 		for c, err := range p.Issuance.CALs(ctx, store.CALFilter{}) {
-			if !yield(issuedLicenseOf(c), err) || err != nil {
+			if !yield(issuedLicenseOf(c), listError(err)) {
 				return
 			}
 		}

@@ -220,13 +220,12 @@ func (p *Provider) getKeyPack(ctx context.Context, key KeyPack) (KeyPack, error)
 
 func (p *Provider) keyPacks(ctx context.Context) iter.Seq2[KeyPack, error] {
 	return func(yield func(KeyPack, error) bool) {
-		packs, err := administer(ctx, func(string) ([]licensing.KeyPack, error) { return p.Inventory.KeyPacks(ctx) })
-		if err != nil {
+		if _, err := administrator(ctx); err != nil {
 			yield(KeyPack{}, err)
 			return
 		}
-		for _, pack := range packs {
-			if !yield(keyPackOf(pack), nil) {
+		for pack, err := range p.Inventory.KeyPacks(ctx) {
+			if !yield(keyPackOf(pack), listError(err)) {
 				return
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/reporting"
+	"calkeeper/internal/store"
 )
 
 // Namespace is where the classes are.
@@ -115,6 +116,17 @@ func orNobody(user string) string {
 func notFound(err error) error {
 	if err != nil && licensing.KindOf(err) == licensing.NotFound {
 		return cim.Errorf(cim.StatusNotFound, "%s", licensing.Message(err))
+	}
+	return err
+}
+
+// listError turns a fault of a list that is read bit by bit into the object model's error.
+func listError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrSnapshotEnded):
+		return cim.Errorf(cim.StatusCallCancelled, "%s", licensing.Message(err))
+	case err != nil && licensing.KindOf(err) == licensing.Limited:
+		return cim.Errorf(cim.StatusServerTooBusy, "%s", licensing.Message(err))
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func TestExpiry(t *testing.T) {
 	used, idle := open(t, s, "alice"), open(t, s, "alice")
 	send(t, s, pull(idle, "")).items(t)
 	for range 3 {
-		wait(4 * time.Minute)
+		wait(3 * time.Minute)
 		send(t, s, pull(used, "")).items(t)
 	}
 	if w.ended.Load() != 1 {

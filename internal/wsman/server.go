@@ -37,8 +37,8 @@ type Limits struct {
 	MaxRequestBytes  int           // bytes of a request: 1 MiB
 	MaxEnvelopeSize  int           // bytes of a reply other than a fault, even if the client would take more: 512,000
 	MaxElements      int           // items of one reply: 32,000
-	MaxEnumerations  int           // open enumerations of all callers: 100
-	EnumerationIdle  time.Duration // after which an open enumeration expires: 5 minutes
+	MaxEnumerations  int           // open enumerations of all callers: 50
+	EnumerationIdle  time.Duration // after which an open enumeration expires: 4 minutes, as Windows has it
 	OperationTimeout time.Duration // of an operation, even if the client would wait longer: 60 seconds
 }
 
@@ -46,8 +46,8 @@ func (l Limits) withDefaults() Limits {
 	l.MaxRequestBytes = positive(l.MaxRequestBytes, 1<<20)
 	l.MaxEnvelopeSize = positive(l.MaxEnvelopeSize, 512_000)
 	l.MaxElements = positive(l.MaxElements, 32_000)
-	l.MaxEnumerations = positive(l.MaxEnumerations, 100)
-	l.EnumerationIdle = positive(l.EnumerationIdle, 5*time.Minute)
+	l.MaxEnumerations = positive(l.MaxEnumerations, 50)
+	l.EnumerationIdle = positive(l.EnumerationIdle, 4*time.Minute)
 	l.OperationTimeout = positive(l.OperationTimeout, time.Minute)
 	return l
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Readers is how many View calls can run at the same time; 0 means 4.
 	Readers int
-	// Snapshots is how many Snapshot calls can be open at the same time; 0 means 32.
+	// Snapshots is how many Snapshot calls can be open at the same time; 0 means 64.
 	Snapshots int
 	// LogLimit is how many bytes SQLite's log may have before open snapshots are ended; 0 means 1 GiB.
 	LogLimit int64
