@@ -20,7 +20,7 @@ const maxReports = 10_000
 const denialsRead = 1000
 
 // Generate makes a report of what is there now, and returns its head. Everything in it is of the same instant. Faults: Limited
-// if there are too many reports.
+// if there are too many reports, or too many others read lists.
 func (s *Service) Generate(ctx context.Context, actor string) (licensing.Report, error) {
 	select {
 	case <-s.making:
@@ -79,7 +79,7 @@ func (s *Service) write(ctx context.Context, report *licensing.Report) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, draft.Close()) }()
-	err = s.store.View(ctx, func(r store.Reader) error {
+	err = s.store.Snapshot(ctx, func(r store.Reader) error {
 		summary, err := summarize(r)
 		if err != nil {
 			return err
