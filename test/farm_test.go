@@ -156,13 +156,7 @@ func (f *farm) start(name, enrolmentKey string) *member {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := m.Stop(ctx); err != nil {
-			f.t.Error(err)
-		}
-	})
+	f.t.Cleanup(m.stop)
 	if err := m.Start(); err != nil {
 		f.t.Fatal(err)
 	}
@@ -179,6 +173,19 @@ func (f *farm) start(name, enrolmentKey string) *member {
 		f.t.Fatal(err)
 	}
 	return m
+}
+
+// stop stops the license server if it runs.
+func (m *member) stop() {
+	if m.LicenseServer == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := m.Stop(ctx); err != nil {
+		m.farm.t.Error(err)
+	}
+	m.LicenseServer = nil
 }
 
 // join runs a license server and activates it.
