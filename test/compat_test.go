@@ -215,7 +215,7 @@ func (s *script) one(wql string) client.Instance {
 
 // scriptTables are all tables of the suite.
 func scriptTables() []scriptTable {
-	return []scriptTable{scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), scriptHabits(), samples(), checkmkSamples()}
+	return []scriptTable{scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), reportScripts(), reportScriptsOfOneKind(), scriptHabits(), samples(), checkmkSamples()}
 }
 
 // TestCompatibilityDocument writes the rows of the suite into docs/compatibility.md.
