@@ -88,7 +88,8 @@ func scriptCalls() scriptTable {
 				s.is("the path of the class", of, `\\ls1.farm.example\root\cimv2:Win32_TSLicenseServer`)
 				_, class, _ := strings.Cut(of, ":")
 				s.deactivate()
-				s.set(class, text("CountryRegion", "United Kingdom"), text("Company", "Ministry of Justice"), text("LastName", "Platform"), text("FirstName", "Modernisation"))
+				s.set(class, text("CountryRegion", "United Kingdom"), text("Company", "Ministry of Justice"),
+					text("LastName", "Platform"), text("FirstName", "Modernisation"))
 				s.activates(s.call(class, "ActivateServerAutomatic"))
 				out := s.call(class, "DeactivateServerAutomatic")
 				s.is("DeactivateServerAutomatic", []any{out.ReturnValue, out.Values.Text("ActivationStatus")}, "[0 1]")
@@ -104,7 +105,8 @@ func scriptCalls() scriptTable {
 				if server.Text("ProductId") == "" {
 					s.Errorf("the singleton is %v", server.Values)
 				}
-				s.set(serverClass, text("FirstName", "Grace"), text("LastName", "Hopper"), text("Company", "Example"), text("CountryRegion", "US"), text("eMail", "grace@example.com"))
+				s.set(serverClass, text("FirstName", "Grace"), text("LastName", "Hopper"), text("Company", "Example"), text("CountryRegion", "US"),
+					text("eMail", "grace@example.com"))
 				s.is("the eMail", s.instance(serverClass).Text("email"), "grace@example.com")
 				s.activates(s.callOn(serverClass, []client.Value{namespace}, "ActivateServerAutomatic"))
 				s.activates(s.callOn(serverClass, []client.Value{namespace}, "GetActivationStatus"))
@@ -148,9 +150,8 @@ func scriptCalls() scriptTable {
 						args[i], args[len(args)-1-i] = args[len(args)-1-i], args[i]
 					}
 					out := s.call(keyPackClass, "InstallAgreementLicenseKeyPack", args...)
-					pack := s.instance(keyPackClass, path(out.Values, "KeyPackId")...)
-					s.is("the key pack", []any{out.ReturnValue, texts([]client.Instance{pack}, "KeyPackType", "ProductType", "ProductVersionID", "TotalLicenses", "TypeAndModel")},
-						fmt.Sprintf("[0 [2,1,%d,15,RDS Per User CAL]]", version))
+					s.is("the key pack", s.installed(out, "KeyPackType", "ProductType", "ProductVersionID", "TotalLicenses", "TypeAndModel"),
+						fmt.Sprintf("2,1,%d,15,RDS Per User CAL", version))
 				}
 			},
 		},
@@ -162,8 +163,7 @@ func scriptCalls() scriptTable {
 					licensing.WindowsServer2012, licensing.PerDevice, 250)
 				out := s.call(keyPackClass, "InstallAgreementLicenseKeyPack", client.Uint32("AgreementType", 1), client.Uint32("sAgreementNumber", 1234567),
 					client.Uint32("ProductVersion", 4), client.Uint32("ProductType", 0), client.Uint32("LicenseCount", 250))
-				s.is("the ReturnValue", out.ReturnValue, 0)
-				s.is("the key pack", texts([]client.Instance{s.instance(keyPackClass, path(out.Values, "KeyPackId")...)}, "Description", "TotalLicenses"), "[A02-6.02-S,250]")
+				s.is("the key pack", s.installed(out, "Description", "TotalLicenses"), "A02-6.02-S,250")
 			},
 		},
 		{
@@ -172,7 +172,7 @@ func scriptCalls() scriptTable {
 				sale := s.farm.sell(licensing.Credentials{Program: licensing.Retail}, licensing.WindowsServer2019, licensing.PerUser, 5)
 				code := text("sLicenseCode", sale.Credentials.LicenseCode)
 				out := s.call(keyPackClass, "InstallRetailPurchaseLicenseKeyPack", code)
-				s.is("the key pack", []any{out.ReturnValue, texts([]client.Instance{s.instance(keyPackClass, path(out.Values, "KeyPackId")...)}, "KeyPackType", "TotalLicenses")}, "[0 [1,5]]")
+				s.is("the key pack", s.installed(out, "KeyPackType", "TotalLicenses"), "1,5")
 				s.is("the ReturnValue, once more", s.call(keyPackClass, "InstallRetailPurchaseLicenseKeyPack", code).ReturnValue, alreadyExists)
 			},
 		},
@@ -204,7 +204,7 @@ func scriptCalls() scriptTable {
 		},
 		{
 			id: "B21", does: "`Set-Item RDS:\\LicenseServer\\…`, `Get-Item RDS:\\LicenseServer\\ActivationStatus`, `New-Item …\\PerUserLicenseReports`",
-			why: "the drive is a module of Windows PowerShell for its own machine; it is an overlay over the classes here (B1, B4, B16), but for activated, which it shows as 1",
+			why: "the drive is a module of PowerShell for its own machine, an overlay over the same classes (B1, B4, B16); activated is 1 there",
 		},
 	}}
 }
@@ -216,6 +216,15 @@ func (s *script) deactivate() {
 	s.is("the activation status", s.call(serverClass, "GetActivationStatus").Values.Text("ActivationStatus"), 1)
 	s.set(serverClass, client.Text("FirstName", ""), client.Text("LastName", ""), client.Text("Company", ""), client.Text("CountryRegion", ""))
 	s.is("activating without contact data", s.call(serverClass, "ActivateServerAutomatic").ReturnValue, invalidParameter)
+}
+
+// installed returns properties of the key pack that a method says it has installed.
+func (s *script) installed(out client.Output, names ...string) string {
+	s.Helper()
+	if out.ReturnValue != 0 {
+		s.Fatalf("the ReturnValue is 0x%08X, want 0", out.ReturnValue)
+	}
+	return texts([]client.Instance{s.instance(keyPackClass, path(out.Values, "KeyPackId")...)}, names...)[0]
 }
 
 // activates fails unless the answer of a method says that the license server is activated, and it is.

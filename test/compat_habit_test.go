@@ -18,17 +18,15 @@ func scriptHabits() scriptTable {
 	}
 	installed := func(s *script, out client.Output) {
 		s.Helper()
-		if out.ReturnValue != 0 {
-			s.Fatalf("the ReturnValue is 0x%08X, want 0", out.ReturnValue)
-		}
-		s.is("the new key pack", texts([]client.Instance{s.instance(keyPackClass, path(out.Values, "KeyPackId")...)}, "TotalLicenses"), "[3]")
+		s.is("TotalLicenses of the new key pack", s.installed(out, "TotalLicenses"), 3)
 	}
 	return scriptTable{test: "TestScriptHabits", title: "What scripts rely on", prepare: licensedServer, rows: []scriptRow{
 		{
 			id: "D1", does: "names in any case: of classes, properties, keys, methods, parameters, and the words of WQL",
 			run: func(s *script) {
 				s.is("a class", len(s.class("WIN32_TSLICENSEKEYPACK")) >= 8, true)
-				s.is("a query", texts(s.query("select KEYPACKID, totallicenses from win32_tsLicenseKeypack wHeRe keypackid = 5 And PRODUCTTYPE = 0"), "KeyPackId", "TotalLicenses"), "[5,50]")
+				const wql = "select KEYPACKID, totallicenses from win32_tsLicenseKeypack wHeRe keypackid = 5 And PRODUCTTYPE = 0"
+				s.is("a query", texts(s.query(wql), "KeyPackId", "TotalLicenses"), "[5,50]")
 				s.is("a key", s.instance("win32_tslicensekeypack", text("KEYPACKID", "5")).Text("TotalLicenses"), 50)
 				s.is("a property", s.set(strings.ToLower(serverClass), text("CITY", "London")).Text("City"), "London")
 				args := agreement(s)
@@ -97,7 +95,8 @@ func scriptHabits() scriptTable {
 					}
 				}
 				for _, constant := range []string{"20360101000000.000000-000", "20360101000000.000000+000", "2036-01-01T00:00:00Z"} {
-					s.is("what expires before "+constant, texts(s.query("SELECT KeyPackId FROM Win32_TSLicenseKeyPack WHERE ExpirationDate < '"+constant+"'"), "KeyPackId"), "[2]")
+					wql := "SELECT KeyPackId FROM Win32_TSLicenseKeyPack WHERE ExpirationDate < '" + constant + "'"
+					s.is(wql, texts(s.query(wql), "KeyPackId"), "[2]")
 				}
 			},
 		},

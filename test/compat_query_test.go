@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"calkeeper/internal/licensing"
+	restclient "calkeeper/internal/restapi/client"
 	"calkeeper/internal/restapi/wire"
 	"calkeeper/internal/wsman/client"
 )
@@ -36,9 +37,7 @@ func licensedServer(t *testing.T, f *farm) *member {
 
 	devices := m.sessionHost(t, wire.NewHost{Name: "rdsh1", ProductVersion: "ws2016", Mode: "per-device"})
 	license(t, devices, "DEV1")
-	if a, err := devices.Request(t.Context(), wire.Request{Device: &wire.Device{ID: "hw-DEV2", Name: "DEV2"}}, ""); err != nil || a.License.Status != "temporary" {
-		t.Fatalf("%+v, %v; want a temporary CAL", a, err)
-	}
+	connect(t, devices, "DEV2")
 	m.licenseUsers(t, wire.NewHost{Name: "rdsh2", ProductVersion: "ws2016", Mode: "per-user"}, `FARM\ada`, `FARM\bob`)
 	m.licenseUsers(t, wire.NewHost{Name: "rdsh3", ProductVersion: "ws2025", Mode: "per-user"}, `FARM\carol`)
 	return m
@@ -49,6 +48,15 @@ func (f *farm) sellAgreement(m *member, number string, v licensing.ProductVersio
 	f.t.Helper()
 	c := licensing.Credentials{Program: licensing.Agreement, AgreementType: licensing.Enterprise, AgreementNumber: number}
 	m.want(f.t, done, keyPackClass, "InstallAgreementLicenseKeyPack", nil, agreementArguments(f.sell(c, v, t, count), count)...)
+}
+
+// connect lets a device connect for the first time, which gets it a temporary CAL.
+func connect(t *testing.T, host *restclient.Client, device string) {
+	t.Helper()
+	a, err := host.Request(t.Context(), wire.Request{Device: &wire.Device{ID: "hw-" + device, Name: device}}, "")
+	if err != nil || a.License.Status != "temporary" {
+		t.Fatalf("%s: %+v, %v; want a temporary CAL", device, a, err)
+	}
 }
 
 // licenseUsers registers a session host and logs users on to it.
@@ -65,6 +73,9 @@ func (m *member) licenseUsers(t *testing.T, h wire.NewHost, users ...string) {
 // embeddedOnly are the classes of which there are instances only inside the answers of Fetch… methods.
 var embeddedOnly = []string{"Win32_TSLicenseReportEntry", "Win32_TSLicenseReportFailedPerUserEntry", "Win32_TSLicenseReportFailedPerUserSummaryEntry",
 	"Win32_TSLicenseReportPerDeviceEntry", "Win32_TSLicenseReportSummaryEntry"}
+
+// nscpQuery is A8.
+const nscpQuery = "SELECT KeyPackId, TypeAndModel, ProductVersion, KeyPackType, TotalLicenses, IssuedLicenses, AvailableLicenses FROM Win32_TSLicenseKeyPack"
 
 func scriptQueries() scriptTable {
 	const unlimited = "4294967295"
@@ -130,14 +141,14 @@ func scriptQueries() scriptTable {
 			id: "A8", origin: "mickem/nscp, modules/CheckWindowsApps/check_rds_licenses.cpp",
 			does: "`SELECT KeyPackId, TypeAndModel, … FROM Win32_TSLicenseKeyPack`, seven columns; a class that is absent must be reported as such, because then the role is not installed",
 			run: func(s *script) {
-				rows := s.query("SELECT KeyPackId, TypeAndModel, ProductVersion, KeyPackType, TotalLicenses, IssuedLicenses, AvailableLicenses FROM Win32_TSLicenseKeyPack")
+				rows := s.query(nscpQuery)
 				for _, row := range rows {
 					if len(row.Values) != 7 {
 						s.Errorf("a row has %d columns, want 7: %v", len(row.Values), row.Values)
 					}
 				}
-				s.is("two of the rows", texts(rows, "KeyPackId", "TypeAndModel", "ProductVersion", "KeyPackType", "TotalLicenses", "IssuedLicenses", "AvailableLicenses")[3:5],
-					"[5,RDS Per Device CAL,Windows Server 2016,5,50,1,49 6,RDS Per User CAL,Windows Server 2016,5,20,2,18]")
+				s.is("two of the rows", texts(rows, "KeyPackId", "TypeAndModel", "ProductVersion", "KeyPackType", "TotalLicenses", "IssuedLicenses",
+					"AvailableLicenses")[3:5], "[5,RDS Per Device CAL,Windows Server 2016,5,50,1,49 6,RDS Per User CAL,Windows Server 2016,5,20,2,18]")
 				const absent = "Win32_TSLicenseKeyPackOfAnotherRole"
 				s.isAbsent("", "SELECT KeyPackId, TypeAndModel FROM "+absent, "CannotProcessFilter", 2150858778)
 				s.isAbsent(absent, "", "DestinationUnreachable", 2150858752)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -26,10 +27,11 @@ type scriptRow struct {
 
 // scriptTable is rows that are run against license servers in the same state.
 type scriptTable struct {
-	test    string // the name of its test
-	title   string
-	prepare func(*testing.T, *farm) *member
-	rows    []scriptRow
+	test      string // the name of its test
+	title     string
+	namespace string // root/cimv2 if empty
+	prepare   func(*testing.T, *farm) *member
+	rows      []scriptRow
 }
 
 // script is a script that runs.
@@ -42,14 +44,22 @@ type script struct {
 // runScripts runs each row of a table through each client. Each client has a license server of its own, so that what rows change is
 // the same for all.
 func runScripts(t *testing.T, table scriptTable) {
+	namespace := cmp.Or(table.namespace, "root/cimv2")
 	clients := []struct {
 		name    string
 		connect func(*testing.T, *member) caller
 	}{
 		{"python3-winrm", func(t *testing.T, m *member) caller {
-			return others{newPywinrm(t, m.URL(), "Administrator", password, ""), "root/cimv2"}
+			return others{newPywinrm(t, m.URL(), "Administrator", password, ""), namespace}
 		}},
-		{"calkeeper", func(_ *testing.T, m *member) caller { return ourClient{m.admin} }},
+		{"calkeeper", func(t *testing.T, m *member) caller {
+			c, err := client.New(client.Options{URL: m.URL(), User: "Administrator", Password: password, Namespace: namespace})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			return ourClient{c}
+		}},
 	}
 	var members []*member
 	var callers []caller
@@ -215,7 +225,10 @@ func (s *script) one(wql string) client.Instance {
 
 // scriptTables are all tables of the suite.
 func scriptTables() []scriptTable {
-	return []scriptTable{scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), reportScripts(), reportScriptsOfOneKind(), scriptHabits(), samples(), checkmkSamples()}
+	return []scriptTable{
+		scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), reportScripts(), reportScriptsOfOneKind(),
+		scriptHabits(), samples(), checkmkSamples(),
+	}
 }
 
 // TestCompatibilityDocument writes the rows of the suite into docs/compatibility.md.

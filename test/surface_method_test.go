@@ -108,7 +108,8 @@ func (s *surface) activation(t *testing.T, f *farm) {
 func (s *surface) keyPackMethods(t *testing.T, f *farm) {
 	const count = 5
 	source, target := f.join("source", f.organization), f.join("target", f.organization)
-	open, agreement, retail := licensing.Credentials{Program: licensing.Open}, licensing.Credentials{Program: licensing.Agreement}, licensing.Credentials{Program: licensing.Retail}
+	open, agreement := licensing.Credentials{Program: licensing.Open}, licensing.Credentials{Program: licensing.Agreement}
+	retail := licensing.Credentials{Program: licensing.Retail}
 	// purchase sells CALs, installs them on a license server if there is one, and returns the arguments of its program.
 	purchase := func(t *testing.T, c licensing.Credentials, on *member) []client.Value {
 		t.Helper()

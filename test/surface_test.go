@@ -75,7 +75,8 @@ func (s *surface) method(t *testing.T, class, name string) surfaceMethod {
 // call calls a method with all of its arguments in a subtest and takes down what was sent and came. It fails unless the ReturnValue is
 // the one, and every out parameter is there with the declared type; but for a success they are NULL.
 func (s *surface) call(
-	t *testing.T, m *member, returnValue uint32, class, method string, given func(*testing.T) (keys, args []client.Value), check func(*testing.T, client.Instance),
+	t *testing.T, m *member, returnValue uint32, class, method string,
+	given func(*testing.T) (keys, args []client.Value), check func(*testing.T, client.Instance),
 ) {
 	t.Helper()
 	t.Run(class+"."+method, func(t *testing.T) {
@@ -263,5 +264,6 @@ func (s *surface) document(t *testing.T) {
 	if t.Failed() {
 		return // and no document of what is not there
 	}
-	generated(t, "surface.md", "TestSurface", fmt.Sprintf("\n%d/%d classes, %d/%d properties, %d/%d methods.\n", classes, 9, properties, 66, methods, 51)+b.String())
+	counts := fmt.Sprintf("\n%d/9 classes, %d/66 properties, %d/51 methods.\n", classes, properties, methods)
+	generated(t, "surface.md", "TestSurface", counts+b.String())
 }
