@@ -52,6 +52,7 @@ type Parameter struct {
 	Field
 	In, Out bool
 
+	position int   // among the method's parameters, from 0
 	outIndex []int // of the field in the output struct; index is of the input struct
 }
 

@@ -186,6 +186,9 @@ func (c *Class) addMethod(m Method) error {
 		}
 		m.Parameters = append(m.Parameters, Parameter{Field: f.Field, Out: true, outIndex: f.index})
 	}
+	for i := range m.Parameters {
+		m.Parameters[i].position = i
+	}
 	// The map points into the slice: it is rebuilt because append may move the methods.
 	c.Methods = append(c.Methods, m)
 	for i := range c.Methods {

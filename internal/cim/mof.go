@@ -33,31 +33,14 @@ func (c *Class) embedsOthers() bool {
 }
 
 func (c *Class) writeMOF(b *bufio.Writer) {
-	var qualifiers []string
-	if c.Singleton {
-		qualifiers = append(qualifiers, "singleton")
-	}
-	if c.Provider != "" {
-		qualifiers = append(qualifiers, "dynamic", "provider("+quote(c.Provider)+")")
-	}
 	b.WriteString("\n")
-	if len(qualifiers) > 0 {
-		fmt.Fprintf(b, "[%s]\n", strings.Join(qualifiers, ", "))
+	if q := c.Qualifiers(); len(q) > 0 {
+		fmt.Fprintf(b, "[%s]\n", qualifierList(q))
 	}
 	fmt.Fprintf(b, "class %s\n{\n", c.Name)
 	for i := range c.Properties {
 		p := &c.Properties[i]
-		q := []string{"read"}
-		if p.Key {
-			q = append([]string{"key"}, q...)
-		}
-		if p.Write {
-			q = append(q, "write")
-		}
-		if p.Deprecated {
-			q = append(q, "Deprecated{\"\"}")
-		}
-		fmt.Fprintf(b, "  [%s]\n  %s;\n", strings.Join(append(q, p.valueQualifiers()...), ", "), p.declaration())
+		fmt.Fprintf(b, "  [%s]\n  %s;\n", qualifierList(p.Qualifiers()), p.declaration())
 	}
 	for i := range c.Methods {
 		c.Methods[i].writeMOF(b)
@@ -66,64 +49,44 @@ func (c *Class) writeMOF(b *bufio.Writer) {
 }
 
 func (m *Method) writeMOF(b *bufio.Writer) {
-	q := "Implemented"
-	if m.Static {
-		q += ", static"
-	}
-	fmt.Fprintf(b, "\n  [%s]\n  uint32 %s(", q, m.Name)
+	fmt.Fprintf(b, "\n  [%s]\n  uint32 %s(", qualifierList(m.Qualifiers()), m.Name)
 	for i := range m.Parameters {
 		p := &m.Parameters[i]
-		var q []string
-		if p.In {
-			q = append(q, "in")
-		}
-		if p.Out {
-			q = append(q, "out")
-		}
-		if p.Embedded != nil {
-			q = append(q, "EmbeddedInstance("+quote(p.Embedded.Name)+")")
-		}
 		if i > 0 {
 			b.WriteString(",")
 		}
-		fmt.Fprintf(b, "\n    [%s] %s", strings.Join(append(q, p.valueQualifiers()...), ", "), p.declaration())
+		fmt.Fprintf(b, "\n    [%s] %s", qualifierList(p.Qualifiers()), p.declaration())
 	}
 	b.WriteString(");\n")
 }
 
-// declaration writes type, name and array brackets. MOF declares an embedded instance as a string with a qualifier
-// (DSP0004, 5.6.3.13).
+// declaration writes type, name and array brackets.
 func (f *Field) declaration() string {
-	t := f.Type.String()
-	if f.Embedded != nil {
-		t = "string"
-	}
 	if f.Array {
-		return t + " " + f.Name + "[]"
+		return f.DeclaredType() + " " + f.Name + "[]"
 	}
-	return t + " " + f.Name
+	return f.DeclaredType() + " " + f.Name
 }
 
-func (f *Field) valueQualifiers() []string {
-	if len(f.Values.Entries) == 0 {
-		return nil
-	}
-	var maps, names []string
-	for _, e := range f.Values.Entries {
-		if e.Map != "" {
-			maps = append(maps, quote(e.Map))
+// qualifierList writes qualifiers as they stand between brackets. A boolean that is true needs no value.
+func qualifierList(qualifiers []Qualifier) string {
+	list := make([]string, len(qualifiers))
+	for i, q := range qualifiers {
+		values := make([]string, len(q.Values))
+		for j, v := range q.Values {
+			if values[j] = v; q.Type == String.String() {
+				values[j] = quote(v)
+			}
 		}
-		names = append(names, quote(e.Name))
+		list[i] = q.Name
+		switch {
+		case q.Array:
+			list[i] += "{" + strings.Join(values, ", ") + "}"
+		case q.Type != Boolean.String():
+			list[i] += "(" + values[0] + ")"
+		}
 	}
-	list := strings.Join(names, ", ")
-	switch {
-	case f.Values.Bits:
-		return []string{"BitMap{" + strings.Join(maps, ", ") + "}", "BitValues{" + list + "}"}
-	case len(maps) == 0: // a string whose values name themselves
-		return []string{"ValueMap{" + list + "}"}
-	default:
-		return []string{"ValueMap{" + strings.Join(maps, ", ") + "}", "Values{" + list + "}"}
-	}
+	return strings.Join(list, ", ")
 }
 
 func quote(s string) string {

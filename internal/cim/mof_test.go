@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,6 +99,9 @@ func compareMethod(t *testing.T, what string, read mofMethod, m cim.Method) {
 	for i, f := range read.parameters {
 		p := m.Parameters[i]
 		compareField(t, what, f, &p.Field, map[string]bool{"in": p.In, "out": p.Out})
+		if id := f.qualifiers["id"]; len(id) != 1 || id[0] != strconv.Itoa(i) {
+			t.Errorf("%s.%s: ID %v, want %d", what, p.Name, id, i)
+		}
 	}
 }
 
@@ -137,6 +141,51 @@ func compareField(t *testing.T, what string, read mofField, f *cim.Field, flags 
 	}
 }
 
+// TestQualifiersAreDeclared holds every qualifier of the classes, with its type and flavor, against testdata/qualifiers.mof.
+func TestQualifiersAreDeclared(t *testing.T) {
+	declared, err := readMOF(readFile(t, "testdata/qualifiers.mof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	check := func(what, scope string, qualifiers []cim.Qualifier) {
+		for _, q := range qualifiers {
+			d := declared.qualifiers[strings.ToLower(q.Name)]
+			typ := q.Type
+			if q.Array {
+				typ += "[]"
+			}
+			if typ != d.typ || !slices.Contains(d.scopes, scope) || len(q.Values) == 0 || !q.Array && len(q.Values) != 1 {
+				t.Errorf("%s has the qualifier %+v, declared as %+v", what, q, d)
+			}
+			flavor := cim.Flavor{
+				DisableOverride: slices.Contains(d.flavors, "DisableOverride"), Restricted: slices.Contains(d.flavors, "Restricted"),
+				Translatable: slices.Contains(d.flavors, "Translatable"),
+			}
+			if q.Flavor != flavor {
+				t.Errorf("%s has the qualifier %+v, declared with the flavors %v", what, q, d.flavors)
+			}
+			used[strings.ToLower(q.Name)] = true
+		}
+	}
+	for _, c := range newDepot().namespace(t).Classes {
+		check(c.Name, "class", c.Qualifiers())
+		for i := range c.Properties {
+			check(c.Properties[i].Name, "property", c.Properties[i].Qualifiers())
+		}
+		for i := range c.Methods {
+			m := &c.Methods[i]
+			check(m.Name, "method", m.Qualifiers())
+			for j := range m.Parameters {
+				check(m.Parameters[j].Name, "parameter", m.Parameters[j].Qualifiers())
+			}
+		}
+	}
+	if len(used) != len(declared.qualifiers) {
+		t.Errorf("%d qualifiers are used, %d declared: %v", len(used), len(declared.qualifiers), used)
+	}
+}
+
 func TestReadMOFRefuses(t *testing.T) {
 	qualifiers := readFile(t, "testdata/qualifiers.mof")
 	for text, message := range map[string]string{
@@ -148,6 +197,7 @@ func TestReadMOFRefuses(t *testing.T) {
 		`class A { [in] string x; };`:                                               "the qualifier in does not belong to a property",
 		`class A { [key, key] string x; };`:                                         "the qualifier key stands twice",
 		`class A { [key("a")] string x; };`:                                         "expected ,",
+		`class A { uint32 M([ID("0")] string x);};`:                                 "expected a number",
 		`class A { [ValueMap("1")] string x; };`:                                    "expected {",
 		`class A { [ValueMap{"1"}, Values{}] string x; };`:                          "expected a string",
 		`class A { [ValueMap{"1"}, BitMap{}] string x; };`:                          "expected a string",

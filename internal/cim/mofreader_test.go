@@ -20,8 +20,9 @@ type mofReader struct {
 }
 
 type mofQualifier struct {
-	typ    string // boolean, string or string[]
-	scopes []string
+	typ     string // boolean, sint32, string or string[]
+	scopes  []string
+	flavors []string
 }
 
 type mofClass struct {
@@ -45,7 +46,7 @@ type mofField struct {
 // mofError is what the reader panics with, so that each step needs no check of its own. readMOF recovers it.
 type mofError string
 
-var mofToken = regexp.MustCompile(`//[^\n]*|\s+|"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[#\[\]{}(),;:=]`)
+var mofToken = regexp.MustCompile(`//[^\n]*|\s+|"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[#\[\]{}(),;:=]`)
 
 // readMOF reads several texts as one.
 func readMOF(texts ...string) (r *mofReader, err error) {
@@ -137,12 +138,22 @@ func (r *mofReader) declareQualifier() {
 		r.next()
 	}
 	r.expect(",", "Scope", "(")
-	for !r.accept(")") {
-		q.scopes = append(q.scopes, r.name())
-		r.accept(",")
+	q.scopes = r.names()
+	if r.accept(",") {
+		r.expect("Flavor", "(")
+		q.flavors = r.names()
 	}
 	r.expect(";")
 	r.qualifiers[strings.ToLower(name)] = q
+}
+
+// names reads names up to a closing parenthesis.
+func (r *mofReader) names() (names []string) {
+	for !r.accept(")") {
+		names = append(names, r.name())
+		r.accept(",")
+	}
+	return names
 }
 
 // list reads the qualifiers in brackets that may stand before a declaration.
@@ -164,6 +175,13 @@ func (r *mofReader) list(scope string) map[string][]string {
 		case "string":
 			r.expect("(")
 			list[lower] = []string{r.string()}
+			r.expect(")")
+		case "sint32":
+			r.expect("(")
+			n := r.next()
+			_, err := strconv.ParseInt(n, 10, 32)
+			r.check(err == nil, "expected a number")
+			list[lower] = []string{n}
 			r.expect(")")
 		default:
 			r.expect("{")

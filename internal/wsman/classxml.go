@@ -1,6 +1,8 @@
 package wsman
 
 import (
+	"strings"
+
 	"calkeeper/internal/cim"
 	"calkeeper/internal/wsman/soap"
 )
@@ -17,46 +19,63 @@ func (x *exchange) getClass(r resource) error {
 		return newFault(fragmentUnsupported, "a class is read as a whole")
 	}
 	x.open(actionGet + "Response")
-	writeClass(&x.writer, r.class.class)
+	writeClass(&x.writer, r.class.class, r.classes)
 	return x.close(envelopeLimit)
 }
 
-func writeClass(w *soap.Writer, c *cim.Class) {
-	w.Start("CLASS", "NAME", c.Name, "DERIVATION", "")
-	if c.Provider != "" {
-		booleanQualifier(w, "dynamic")
-		qualifier(w, "provider", c.Provider)
+// classOptions say how much of a class a client wants to see. They have the names of the MI API; what they mean, and what holds
+// without them, is that of GetClass (DSP0200, 5.3.2.1): qualifiers, and no CLASSORIGIN.
+type classOptions struct {
+	withoutQualifiers, withoutDerivation, origin bool
+}
+
+// take reads an option, whose name is in lower case, and tells whether it is about classes.
+func (o *classOptions) take(name, value string) bool {
+	switch strings.TrimPrefix(name, "wmi:") {
+	case "includequalifiers":
+		o.withoutQualifiers = !isTrue(value)
+	case "includeinheritancehierarchy":
+		o.withoutDerivation = !isTrue(value)
+	case "includeclassorigin":
+		o.origin = isTrue(value)
+	case "includeinheritedelements": // no class here inherits any
+	default:
+		return false
 	}
-	if c.Singleton {
-		booleanQualifier(w, "singleton")
+	return true
+}
+
+// classWriter writes one class: the elements in the order that DSP0201 prescribes, and no attribute that the reader of the MI
+// API does not know, which refuses such. DERIVATION is Microsoft's: the superclasses, of which there are none.
+type classWriter struct {
+	*soap.Writer
+	class *cim.Class
+	classOptions
+}
+
+func writeClass(w *soap.Writer, c *cim.Class, o classOptions) {
+	cw := classWriter{w, c, o}
+	w.Start("CLASS", "NAME", c.Name)
+	if !o.withoutDerivation {
+		w.Attr("DERIVATION", "")
 	}
+	cw.qualifiers(c.Qualifiers())
 	for i := range c.Properties {
 		p := &c.Properties[i]
-		startField(w, "PROPERTY", &p.Field)
-		booleanQualifier(w, "read")
-		if p.Key {
-			booleanQualifier(w, "key")
-		}
-		if p.Write {
-			booleanQualifier(w, "write")
-		}
+		cw.start("PROPERTY", &p.Field)
+		cw.classOrigin()
+		cw.qualifiers(p.Qualifiers())
 		w.End()
 	}
 	for i := range c.Methods {
 		m := &c.Methods[i]
-		w.Start("METHOD", "NAME", m.Name, "TYPE", "uint32")
-		if m.Static {
-			booleanQualifier(w, "static")
-		}
+		w.Start("METHOD", "NAME", m.Name, "TYPE", cim.Uint32.String())
+		cw.classOrigin()
+		cw.qualifiers(m.Qualifiers())
 		for j := range m.Parameters {
 			p := &m.Parameters[j]
-			startField(w, "PARAMETER", &p.Field)
-			if p.In {
-				booleanQualifier(w, "in")
-			}
-			if p.Out {
-				booleanQualifier(w, "out")
-			}
+			cw.start("PARAMETER", &p.Field)
+			cw.qualifiers(p.Qualifiers())
 			w.End()
 		}
 		w.End()
@@ -64,59 +83,45 @@ func writeClass(w *soap.Writer, c *cim.Class) {
 	w.End()
 }
 
-// startField writes the start of a property or parameter, and the qualifiers that both have. An embedded instance is a
-// string with a qualifier (DSP0004, 5.6.3.13).
-func startField(w *soap.Writer, element string, f *cim.Field) {
+// start writes the start of a property or parameter.
+func (w classWriter) start(element string, f *cim.Field) {
 	if f.Array {
 		element += ".ARRAY"
 	}
-	typeName := f.Type.String()
-	if f.Embedded != nil {
-		typeName = cim.String.String()
-	}
-	w.Start(element, "NAME", f.Name, "TYPE", typeName)
-	if f.Embedded != nil {
-		qualifier(w, "EmbeddedInstance", f.Embedded.Name)
-	}
-	values, maps := "Values", "ValueMap"
-	if f.Values.Bits {
-		values, maps = "BitValues", "BitMap"
-	}
-	var mapped, named []string
-	for _, e := range f.Values.Entries {
-		if e.Map != "" {
-			mapped = append(mapped, e.Map)
-		}
-		named = append(named, e.Name)
-	}
-	if len(mapped) == 0 { // the values of a string may name themselves
-		mapped, named = named, nil
-	}
-	arrayQualifier(w, maps, mapped)
-	arrayQualifier(w, values, named)
+	w.Start(element, "NAME", f.Name, "TYPE", f.DeclaredType())
 }
 
-func booleanQualifier(w *soap.Writer, name string) {
-	w.Start("QUALIFIER", "NAME", name, "TYPE", "boolean")
-	w.Element("VALUE", "true")
-	w.End()
+func (w classWriter) classOrigin() {
+	if w.origin {
+		w.Attr("CLASSORIGIN", w.class.Name)
+	}
 }
 
-func qualifier(w *soap.Writer, name, value string) {
-	w.Start("QUALIFIER", "NAME", name, "TYPE", "string")
-	w.Element("VALUE", value)
-	w.End()
-}
-
-func arrayQualifier(w *soap.Writer, name string, values []string) {
-	if len(values) == 0 {
+// qualifiers writes the QUALIFIER elements. NAME comes first: the reader of the MI API finds EmbeddedInstance only there.
+func (w classWriter) qualifiers(qualifiers []cim.Qualifier) {
+	if w.withoutQualifiers {
 		return
 	}
-	w.Start("QUALIFIER", "NAME", name, "TYPE", "string")
-	w.Start("VALUE.ARRAY")
-	for _, v := range values {
-		w.Element("VALUE", v)
+	for _, q := range qualifiers {
+		w.Start("QUALIFIER", "NAME", q.Name, "TYPE", q.Type)
+		if q.Flavor.DisableOverride {
+			w.Attr("OVERRIDABLE", "false")
+		}
+		if q.Flavor.Restricted {
+			w.Attr("TOSUBCLASS", "false")
+		}
+		if q.Flavor.Translatable {
+			w.Attr("TRANSLATABLE", "true")
+		}
+		if q.Array {
+			w.Start("VALUE.ARRAY")
+		}
+		for _, v := range q.Values {
+			w.Element("VALUE", v)
+		}
+		if q.Array {
+			w.End()
+		}
+		w.End()
 	}
-	w.End()
-	w.End()
 }

@@ -92,7 +92,7 @@ func (en *enumeration) advance(ctx context.Context) (found bool, err error) {
 // write writes the held item the way the client wants it.
 func (en *enumeration) write(e encoder) {
 	if en.resource.form == formClassXML {
-		writeClass(e.w, en.item.Class)
+		writeClass(e.w, en.item.Class, en.resource.classes)
 		return
 	}
 	if en.mode == modeEPR {

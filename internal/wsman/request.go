@@ -40,6 +40,7 @@ type request struct {
 	fragment      *fragment
 	managed       bool // whether the options are those of an MI client: PowerShell
 	preciseArrays bool // whether NULL and empty arrays should be told apart
+	classes       classOptions
 }
 
 // relatesTo returns what tells the client which of its requests this reply is for, exactly as it wrote it.
@@ -269,11 +270,11 @@ func (r *request) readOptions(set soap.Element) *fault {
 	for e := range set.Children() {
 		name, _ := e.Attr("", "Name")
 		switch lower := strings.ToLower(name[:min(len(name), 64)]); {
+		case r.classes.take(lower, e.Text()):
 		case strings.HasPrefix(lower, "__mi_"), strings.HasPrefix(lower, "wmi:"), strings.HasPrefix(lower, "wmiarray:"):
 			r.managed = true
 		case lower == "msftwinrm:useprecisearrays":
 			r.preciseArrays = isTrue(e.Text())
-		case lower == "includeinheritancehierarchy", lower == "includeinheritedelements", lower == "includequalifiers":
 		default:
 			if must, _ := e.Attr("", "MustComply"); isTrue(must) && failed == nil {
 				failed = newFault(invalidOptions, "the option "+name+" is not supported")

@@ -37,6 +37,7 @@ type resource struct {
 	namespace *namespace
 	class     *shape         // nil for all classes
 	selectors []cim.Argument // the keys
+	classes   classOptions   // of formClassXML
 }
 
 // normalizeURI writes a URI in one way: trimmed, with forward slashes. Case is left alone.
@@ -57,7 +58,7 @@ func (x *exchange) resource() (resource, error) {
 	if uri == "" {
 		return resource{}, newFault(invalidResource, "the header ResourceURI is missing")
 	}
-	var r resource
+	r := resource{classes: x.request.classes}
 	var namespaceName, class string
 	selected, err := r.takeSelector(x.request.selectors, namespaceSelector)
 	if err != nil {
