@@ -116,6 +116,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"wsman":                   {"cim", "wql", "wsman/soap"},
 		"wsman/soap":              {},
 		"wsman/client":            {"cim", "wsman/soap"},
+		"wsman/cimxmltest":        {"cim"},
 		"receipt":                 {"licensing"},
 		"restapi":                 {"licensing", "store", "issuance", "receipt", "auth", "privatefile", "restapi/wire"},
 		"restapi/wire":            {},
