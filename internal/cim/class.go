@@ -167,8 +167,11 @@ func (c *Class) Key(arguments []Argument) (Instance, error) {
 	return key, nil
 }
 
-// Get reads the instance that key names. A class that occurs only embedded has none.
+// Get reads the instance that key names. A class that occurs only embedded has none of its own, so that none is found.
 func (c *Class) Get(ctx context.Context, key Instance) (Instance, error) {
+	if c.get == nil && c.enumerate == nil {
+		return Instance{}, Errorf(StatusNotFound, "there is no such %s: its instances occur only in the answers of methods", c.Name)
+	}
 	if c.get == nil {
 		return Instance{}, Errorf(StatusProviderNotCapable, "instances of %s cannot be read one at a time", c.Name)
 	}
