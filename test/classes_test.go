@@ -187,3 +187,44 @@ func compareTable(t *testing.T, documented json.RawMessage, got *cimxmltest.Elem
 		}
 	}
 }
+
+// TestMetaClass lists classes by WQL, as scripts do that look for a provider's.
+func TestMetaClass(t *testing.T) {
+	f := newFarm(t)
+	m := f.start("ls1", f.organization.EnrolmentKey)
+	winrm, mi := newPywinrm(t, m.URL(), "Administrator", password, ""), &powershell{m.URL(), "Administrator", password}
+	for where, want := range map[string]int{
+		"": 9,
+		` WHERE __CLASS = "Win32_TSLicenseServer"`:     1,
+		` WHERE __CLASS LIKE "Win32_TSLicenseReport%"`: 6,
+		` WHERE __this ISA "Win32_TSIssuedLicense"`:    1,
+		" WHERE __SUPERCLASS IS NULL":                  9,
+		" WHERE __DYNASTY = 'CIM_Setting'":             0,
+	} {
+		wql := "SELECT * FROM meta_class" + where
+		for _, atATime := range []int{0, 2} {
+			items := enumerate(t, winrm, "*", wql, atATime)
+			for _, item := range items {
+				if c, ok := readContract(t).Classes[item.XMLName.Local]; !ok || len(item.values()) != 0 || len(item.Children) != len(c.Properties) {
+					t.Errorf("%s finds %+v", wql, item)
+				}
+			}
+			if len(items) != want {
+				t.Errorf("%s finds %d classes for python3-winrm, want %d", wql, len(items), want)
+			}
+		}
+		items := body(t, mi, getCimInstance("root/cimv2", "*", wql)).find("Items").Children
+		if len(items) != want {
+			t.Errorf("%s finds %d classes for PowerShell, want %d", wql, len(items), want)
+		}
+		for i := range items { // PowerShell then fetches the class of each
+			if name := items[i].Children[0].XMLName.Local; fetchClass(t, mi, "root/cimv2", name).Name != name {
+				t.Errorf("there is no class %s", name)
+			}
+		}
+	}
+	// The query of the documentation for grace periods, as far as any class here goes.
+	if rows := enumerate(t, winrm, serverClass, `SELECT * FROM Win32_TSLicenseServer WHERE (__CLASS !="")`, 0); len(rows) != 1 {
+		t.Errorf("%d license servers", len(rows))
+	}
+}

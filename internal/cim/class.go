@@ -107,18 +107,30 @@ type Argument struct {
 	Value Value
 }
 
-// Instance is one instance of a class.
+// Instance is one instance of a class, or the class itself: in WMI both are objects, and a class is one whose properties are
+// NULL.
 type Instance struct {
 	Class *Class
-	v     reflect.Value // the struct
+	v     reflect.Value // the struct; invalid for the class itself
 }
 
-// Value returns the value of a property of the instance's class.
-func (i Instance) Value(p *Property) Value { return fieldValue(&p.Field, i.v.FieldByIndex(p.index)) }
+// IsClass tells whether the instance is the class itself.
+func (i Instance) IsClass() bool { return !i.v.IsValid() }
 
-// Path returns the object path relative to the namespace: Class.Key=1,Other="text", or Class=@ for a singleton
-// (WMI, "Describing the Location of a WMI Object").
+// Value returns the value of a property of the instance's class.
+func (i Instance) Value(p *Property) Value {
+	if i.IsClass() {
+		return Value{}
+	}
+	return fieldValue(&p.Field, i.v.FieldByIndex(p.index))
+}
+
+// Path returns the object path relative to the namespace: Class.Key=1,Other="text", or Class=@ for a singleton, or the name of
+// a class itself (WMI, "Describing the Location of a WMI Object").
 func (i Instance) Path() string {
+	if i.IsClass() {
+		return i.Class.Name
+	}
 	if i.Class.Singleton {
 		return i.Class.Name + "=@"
 	}

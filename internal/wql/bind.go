@@ -8,20 +8,25 @@ import (
 	"calkeeper/internal/cim"
 )
 
-// Statement is a query bound to a class. It does not change, and many goroutines may use it.
+// Statement is a query bound to a class, or a schema query bound to a namespace. It does not change, and many goroutines may
+// use it.
 type Statement struct {
-	class   *cim.Class
+	class   *cim.Class // nil of a schema query
 	columns []Column
 	where   condition // nil without WHERE
 }
 
-// Bind resolves the query's class in a namespace and its names and constants against that class. The server's name is what
-// __SERVER and __PATH will say. The error of a missing class is the namespace's *cim.Error with StatusInvalidClass; an
-// unknown property, or a constant that the property's type cannot have, is an *Error.
+// Bind resolves the query's class in a namespace and its names and constants against that class; a schema query knows the
+// system properties only. The server's name is what __SERVER and __PATH will say. The error of a missing class is the
+// namespace's *cim.Error with StatusInvalidClass; an unknown property, or a constant that the property's type cannot have, is
+// an *Error.
 func (q *Query) Bind(ns *cim.Namespace, server string) (*Statement, error) {
-	class, err := ns.Class(q.Class)
-	if err != nil {
-		return nil, err
+	var class *cim.Class
+	var err error
+	if !q.Schema() {
+		if class, err = ns.Class(q.Class); err != nil {
+			return nil, err
+		}
 	}
 	b := &binder{class: class, namespace: ns.Name, server: server}
 	s := &Statement{class: class}
@@ -45,23 +50,25 @@ func (q *Query) Bind(ns *cim.Namespace, server string) (*Statement, error) {
 }
 
 type binder struct {
-	class             *cim.Class
+	class             *cim.Class // nil in a schema query
 	namespace, server string
 }
 
 func (b *binder) column(n name) (Column, error) {
-	if p := b.class.Property(n.text); p != nil {
-		return Column{Name: p.Name, Property: p}, nil
-	}
 	if c, ok := systemColumn(n.text, b.server, b.namespace); ok {
 		return c, nil
+	}
+	if b.class == nil {
+		return Column{}, errorAt(n.pos, "a schema query (FROM meta_class) knows __this ISA class, and %s", systemNames)
+	}
+	if p := b.class.Property(n.text); p != nil {
+		return Column{Name: p.Name, Property: p, typ: p.Type, array: p.Array}, nil
 	}
 	var names []string
 	for i := range b.class.Properties {
 		names = append(names, b.class.Properties[i].Name)
 	}
-	return Column{}, errorAt(n.pos, "%s has no property %q; it has %s, and __CLASS, __NAMESPACE, __PATH, __RELPATH and __SERVER",
-		b.class.Name, n.text, strings.Join(names, ", "))
+	return Column{}, errorAt(n.pos, "%s has no property %q; it has %s, and %s", b.class.Name, n.text, strings.Join(names, ", "), systemNames)
 }
 
 func (e disjunction) bind(b *binder) (condition, error) {
@@ -95,17 +102,24 @@ func (e nullTest) bind(b *binder) (condition, error) {
 	return isNull{c, e.not}, err
 }
 
+func (e classTest) bind(b *binder) (condition, error) {
+	if b.class != nil {
+		return nil, errorAt(e.name.pos, "__this ISA is supported in schema queries only (FROM meta_class)")
+	}
+	return isClass(e.class.text), nil
+}
+
 func (e comparison) bind(b *binder) (condition, error) {
 	c, err := b.column(e.name)
 	if err != nil {
 		return nil, err
 	}
-	if p := c.Property; p != nil && (p.Array || p.Type == cim.Object) {
+	if c.array || c.typ == cim.Object {
 		// "Querying with WQL" excludes arrays.
-		return nil, errorAt(e.name.pos, "%s is an array or an object: it can only be tested with IS NULL or IS NOT NULL", p.Name)
+		return nil, errorAt(e.name.pos, "%s is an array or an object: it can only be tested with IS NULL or IS NOT NULL", c.Name)
 	}
 	bindTo := e.bindString
-	switch c.typ() {
+	switch c.typ {
 	case cim.Uint32:
 		bindTo = e.bindNumber
 	case cim.Boolean:
@@ -196,5 +210,5 @@ func (e comparison) bindString(c Column) (predicate, error) {
 }
 
 func (e comparison) noLike(c Column) error {
-	return errorAt(e.opPos, "%s is a %s: LIKE matches strings only; use = <> < <= > or >=", c.Name, c.typ())
+	return errorAt(e.opPos, "%s is a %s: LIKE matches strings only; use = <> < <= > or >=", c.Name, c.typ)
 }

@@ -35,7 +35,7 @@ func (p *parser) operand() (operand, error) {
 	return operand{literal: l}, p.advance()
 }
 
-// comparison reads name operator constant, constant operator name, or name IS [NOT] NULL.
+// comparison reads name operator constant, constant operator name, name IS [NOT] NULL, or __this ISA class.
 func (p *parser) comparison() (expression, error) {
 	left, err := p.operand()
 	if err != nil {
@@ -43,6 +43,9 @@ func (p *parser) comparison() (expression, error) {
 	}
 	if p.tok.is("IS") {
 		return p.nullTest(left)
+	}
+	if p.tok.is("ISA") {
+		return p.classTest(left)
 	}
 	opPos := p.tok.pos
 	op, err := p.operator()
@@ -83,8 +86,6 @@ func (p *parser) operator() (operator, error) {
 	switch {
 	case p.tok.is("LIKE"):
 		return like, p.advance()
-	case p.tok.is("ISA"):
-		return 0, errorAt(p.tok.pos, "ISA is not supported: it belongs to event and schema queries")
 	case p.tok.is("NOT"):
 		return 0, errorAt(p.tok.pos, "NOT stands before the property: NOT property LIKE \"pattern\"")
 	case p.tok.kind == relation:
@@ -112,4 +113,25 @@ func (p *parser) nullTest(left operand) (expression, error) {
 		}
 	}
 	return e, p.expectKeyword("NULL", " (IS compares with nothing else)")
+}
+
+// classTest reads what follows the left side of ISA: a class, in quotes or, as after __CLASS, bare.
+func (p *parser) classTest(left operand) (expression, error) {
+	if !strings.EqualFold(left.name.text, this) {
+		return nil, errorAt(p.tok.pos, "ISA is supported in schema queries only: SELECT * FROM meta_class WHERE __this ISA \"class\"")
+	}
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	class, err := p.operand()
+	if err != nil {
+		return nil, err
+	}
+	if class.isName() {
+		class.literal = literal{stringConstant, class.name.text, class.name.pos}
+	}
+	if class.literal.kind != stringConstant {
+		return nil, errorAt(class.pos(), "ISA should be followed by the name of a class in quotes")
+	}
+	return classTest{left.name, class.literal}, nil
 }

@@ -27,6 +27,9 @@ func withoutPositions(e expression) expression {
 	case nullTest:
 		e.name.pos = 0
 		return e
+	case classTest:
+		e.name.pos, e.class.pos = 0, 0
+		return e
 	}
 	return nil
 }

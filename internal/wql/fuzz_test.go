@@ -24,6 +24,9 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add("SELECT KeyPackId, __CLASS FROM Test_KeyPack WHERE " + where)
 	}
+	for _, where := range []string{`__this ISA "Test_KeyPack"`, "NOT __THIS isa x AND __SUPERCLASS IS NULL", "__GENUS = 1 OR __DERIVATION IS NULL", "__this", "ISA"} {
+		f.Add("select * from meta_class where " + where)
+	}
 	ns := namespace(f, keyPack{KeyPackId: 4, ProductVersion: "Windows Server 2016"})
 	row := instances(f, ns)[0]
 	f.Fuzz(func(t *testing.T, text string) {
@@ -48,6 +51,8 @@ func FuzzParse(f *testing.F) {
 		s, err := q.Bind(ns, "RDLS01")
 		var noClass *cim.Error
 		switch {
+		case err == nil && s.Class() == nil:
+			s.Matches(cim.Instance{Class: row.Class})
 		case err == nil:
 			s.Matches(row)
 		case !errors.As(err, &noClass):

@@ -70,14 +70,14 @@ func (p *parser) query() (*Query, error) {
 	if err := p.expectKeyword("FROM", " and a class"); err != nil {
 		return nil, err
 	}
-	if p.tok.is("meta_class") {
-		return nil, errorAt(p.tok.pos, "schema queries (FROM meta_class) are not supported; name a class")
-	}
 	class, err := p.name("the name of a class")
 	if err != nil {
 		return nil, err
 	}
 	q.Class = class.text
+	if q.Schema() && q.Columns != nil {
+		return nil, errorAt(q.columnPos[0], "a schema query (FROM meta_class) selects *")
+	}
 	if p.tok.is("WHERE") {
 		if err := p.advance(); err != nil {
 			return nil, err

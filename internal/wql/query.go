@@ -11,6 +11,15 @@ type Query struct {
 	where     expression // nil without WHERE
 }
 
+// metaClass is what a schema query selects from, and this what it calls the class that it looks at.
+const (
+	metaClass = "meta_class"
+	this      = "__this"
+)
+
+// Schema tells whether the query asks for classes, not for instances.
+func (q *Query) Schema() bool { return strings.EqualFold(q.Class, metaClass) }
+
 // String writes the query in one way: keywords in upper case, single spaces, no parenthesis that is not needed. Parsing it
 // gives an equal query, unless the added spaces lift it over MaxLength.
 func (q *Query) String() string {
@@ -53,6 +62,12 @@ type (
 	nullTest struct {
 		name name
 		not  bool
+	}
+
+	// classTest is __this ISA class.
+	classTest struct {
+		name  name
+		class literal
 	}
 
 	name struct {
@@ -127,6 +142,7 @@ func (conjunction) precedence() int { return 2 }
 func (negation) precedence() int    { return 3 }
 func (comparison) precedence() int  { return 4 }
 func (nullTest) precedence() int    { return 4 }
+func (classTest) precedence() int   { return 4 }
 
 func (e disjunction) write(b *strings.Builder) { writeChain(b, e, " OR ", e.precedence()) }
 func (e conjunction) write(b *strings.Builder) { writeChain(b, e, " AND ", e.precedence()) }
@@ -159,11 +175,20 @@ func writeInside(b *strings.Builder, e expression, precedence int) {
 func (e comparison) write(b *strings.Builder) {
 	b.WriteString(e.name.text)
 	b.WriteString(" " + operatorTexts[e.op] + " ")
-	if e.literal.kind == stringConstant {
-		b.WriteString(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(e.literal.text) + `"`)
+	e.literal.write(b)
+}
+
+func (e classTest) write(b *strings.Builder) {
+	b.WriteString(e.name.text + " ISA ")
+	e.class.write(b)
+}
+
+func (l literal) write(b *strings.Builder) {
+	if l.kind == stringConstant {
+		b.WriteString(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(l.text) + `"`)
 		return
 	}
-	b.WriteString(e.literal.text)
+	b.WriteString(l.text)
 }
 
 func (e nullTest) write(b *strings.Builder) {

@@ -2,11 +2,13 @@ package wql
 
 import (
 	"cmp"
+	"strings"
 
 	"calkeeper/internal/cim"
 )
 
-// Class returns the class whose instances the statement selects.
+// Class returns the class whose instances the statement selects; nil if it selects classes: then Matches is to be asked about
+// instances that are classes themselves.
 func (s *Statement) Class() *cim.Class { return s.class }
 
 // Columns returns the selected columns in the order of the query, each once; nil stands for all properties.
@@ -62,6 +64,8 @@ type (
 	allOf   []condition
 	inverse struct{ of condition }
 
+	isClass string // its name
+
 	isNull struct {
 		column Column
 		not    bool
@@ -112,6 +116,11 @@ func (c allOf) test(i cim.Instance) truth {
 }
 
 func (c inverse) test(i cim.Instance) truth { return isTrue - c.of.test(i) }
+
+// test knows that no class is derived from another.
+func (c isClass) test(i cim.Instance) truth {
+	return truthOf(strings.EqualFold(string(c), i.Class.Name))
+}
 
 func (c isNull) test(i cim.Instance) truth { return truthOf(c.column.Value(i).IsNull() != c.not) }
 

@@ -1,9 +1,12 @@
 package wql_test
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 
 	"calkeeper/internal/cim"
+	"calkeeper/internal/wql"
 )
 
 func TestComparisons(t *testing.T) {
@@ -113,6 +116,12 @@ func TestComparisons(t *testing.T) {
 		`__NAMESPACE = "ROOT\\CIMv2"`:                                     true,
 		"__SERVER = 'RDLS01'":                                             true,
 		"__SERVER IS NULL":                                                false,
+		"__GENUS = 2":                                                     true,
+		"__PROPERTY_COUNT = 7":                                            true,
+		"__DYNASTY = 'TEST_KEYPACK'":                                      true,
+		"__SUPERCLASS IS NULL":                                            true,
+		"NOT __SUPERCLASS = 'CIM_Setting'":                                false, // NULL is neither equal nor not
+		"__DERIVATION IS NOT NULL":                                        true,
 		"__SERVER = 'RDLS01' AND (KeyPackId = 1 OR Enabled = 1)":          true,
 		"KeyPackId = 1 OR KeyPackId = 5 AND Enabled = FALSE":              false,
 		"(KeyPackId = 5 OR KeyPackId = 1) AND Enabled = FALSE":            false,
@@ -216,6 +225,80 @@ func TestThreeValuedLogic(t *testing.T) {
 	} {
 		if got := truth(where); got != want {
 			t.Errorf("%s: as %s, want as %s", where, got, want)
+		}
+	}
+}
+
+// TestSchemaQueries asks for classes, as the documentation of WQL does.
+func TestSchemaQueries(t *testing.T) {
+	ns := namespace(t, keyPack{KeyPackId: 5})
+	for where, want := range map[string]string{
+		"":                          "Test_KeyPack Test_Report",
+		`__Class = "Test_Report"`:   "Test_Report",
+		"__CLASS = test_report":     "Test_Report",
+		`__Class LIKE "%keypack%"`:  "Test_KeyPack",
+		`__CLASS LIKE "Test[_]%"`:   "Test_KeyPack Test_Report",
+		`__CLASS LIKE "Win32_TS%"`:  "",
+		`__this ISA "Test_KeyPack"`: "Test_KeyPack",
+		`__THIS isa 'TEST_keypack' OR __This ISA Test_Report`:       "Test_KeyPack Test_Report",
+		`__this ISA "Test_None"`:                                    "",
+		`NOT __class < "Test_R" AND NOT __this ISA "Win32_Account"`: "Test_Report",
+		"__Superclass Is Null":                                      "Test_KeyPack Test_Report",
+		"__SUPERCLASS IS NOT NULL":                                  "",
+		"__Superclass = 'Cim_DataFile'":                             "",
+		"__Dynasty = 'Test_Report'":                                 "Test_Report",
+		"__GENUS = 1":                                               "Test_KeyPack Test_Report",
+		"__GENUS = 2":                                               "",
+		"__PROPERTY_COUNT > 1":                                      "Test_KeyPack",
+		"__RELPATH = 'test_report'":                                 "Test_Report",
+		`__PATH = "\\\\RDLS01\\root\\cimv2:Test_Report"`:            "Test_Report",
+		"__SERVER = 'rdls01' AND __NAMESPACE = 'root\\\\cimv2'":     "Test_KeyPack Test_Report",
+		`(__CLASS !="")`:                                            "Test_KeyPack Test_Report",
+		"__DERIVATION IS NULL":                                      "",
+	} {
+		text := "select * from Meta_Class"
+		if where != "" {
+			text += " where " + where
+		}
+		s := bind(t, ns, text)
+		var found []string
+		for _, c := range ns.Classes {
+			if s.Matches(cim.Instance{Class: c}) {
+				found = append(found, c.Name)
+			}
+		}
+		if got := strings.Join(found, " "); got != want {
+			t.Errorf("%s finds %q, want %q", text, got, want)
+		}
+		if s.Class() != nil || s.Columns() != nil {
+			t.Errorf("%s is about %v, %v", text, s.Class(), s.Columns())
+		}
+		if v, ok := s.KeyEqual(ns.Classes[0].Property("KeyPackId")); ok {
+			t.Errorf("%s has the key %v", text, v)
+		}
+	}
+	if q, err := wql.Parse("SELECT * FROM Test_KeyPack"); err != nil || q.Schema() {
+		t.Errorf("a query for instances is one for classes; %v", err)
+	}
+}
+
+// TestSystemColumns selects the system properties that are no text.
+func TestSystemColumns(t *testing.T) {
+	ns := namespace(t, keyPack{KeyPackId: 5})
+	columns := bind(t, ns, "SELECT __genus, __property_count, __Superclass, __derivation, __Dynasty FROM Test_KeyPack").Columns()
+	row, class := instances(t, ns)[0], cim.Instance{Class: ns.Classes[0]}
+	for n, want := range []struct {
+		name       string
+		row, class cim.Value
+	}{
+		{"__GENUS", cim.Uint32Value(2), cim.Uint32Value(1)},
+		{"__PROPERTY_COUNT", cim.Uint32Value(7), cim.Uint32Value(7)},
+		{"__SUPERCLASS", cim.Value{}, cim.Value{}},
+		{"__DERIVATION", cim.ArrayValue([]cim.Value{}), cim.ArrayValue([]cim.Value{})},
+		{"__DYNASTY", cim.StringValue("Test_KeyPack"), cim.StringValue("Test_KeyPack")},
+	} {
+		if c := columns[n]; c.Name != want.name || !reflect.DeepEqual(c.Value(row), want.row) || !reflect.DeepEqual(c.Value(class), want.class) {
+			t.Errorf("%s is %v of a row and %v of the class", c.Name, c.Value(row), c.Value(class))
 		}
 	}
 }

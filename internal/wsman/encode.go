@@ -114,14 +114,18 @@ func (e encoder) text(v cim.Value) {
 // (DSP0226, 5.4).
 func (e encoder) endpointReference(i cim.Instance) {
 	s := e.namespace.shapes[i.Class]
+	form := e.form
+	if i.IsClass() { // it can be fetched as one
+		form = formClassXML
+	}
 	e.w.Start("a:EndpointReference")
 	e.w.Element("a:Address", anonymousAddress)
 	e.w.Start("a:ReferenceParameters")
-	e.w.Element("w:ResourceURI", s.uri[e.form])
+	e.w.Element("w:ResourceURI", s.uri[form])
 	e.w.Start("w:SelectorSet")
 	e.w.Element("w:Selector", e.namespace.cim.Name, "Name", namespaceSelector)
 	for n := range s.class.Properties {
-		if p := &s.class.Properties[n]; p.Key {
+		if p := &s.class.Properties[n]; p.Key && form != formClassXML {
 			e.w.Start("w:Selector", "Name", p.Name)
 			e.text(i.Value(p))
 			e.w.End()

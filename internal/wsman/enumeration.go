@@ -40,7 +40,7 @@ func (en *enumeration) instances(ctx context.Context) iter.Seq2[cim.Instance, er
 	if en.key != nil {
 		return en.instance(ctx)
 	}
-	if r.form != formClassXML {
+	if r.form != formClassXML && r.class != nil {
 		return r.class.class.Instances(ctx)
 	}
 	return func(yield func(cim.Instance, error) bool) {

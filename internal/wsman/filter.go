@@ -60,9 +60,10 @@ func (x *exchange) query(en *enumeration, text string) error {
 		}
 		return err
 	}
-	r.class = r.namespace.shapes[statement.Class()]
 	en.matches, en.columns = statement.Matches, statement.Columns()
-	en.key = onlyKey(statement)
+	if class := statement.Class(); class != nil {
+		r.class, en.key = r.namespace.shapes[class], onlyKey(statement)
+	}
 	return nil
 }
 
