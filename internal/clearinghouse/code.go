@@ -3,8 +3,6 @@ package clearinghouse
 import (
 	"crypto/ed25519"
 	"errors"
-	"net/netip"
-	"strings"
 
 	"calkeeper/internal/keycode"
 	"calkeeper/internal/licensing"
@@ -204,13 +202,4 @@ func (d *decision) reinstallCode(code Code) (Grant, error) {
 	grant := d.grant(e, code.ProductType, uint32(min(missing, int64(code.Count))))
 	grant.Serial = code.Serial
 	return grant, nil
-}
-
-// shortName returns the host name in a fully qualified name; an address is its own.
-func shortName(name string) string {
-	if _, err := netip.ParseAddr(name); err == nil {
-		return name
-	}
-	short, _, _ := strings.Cut(name, ".")
-	return short
 }

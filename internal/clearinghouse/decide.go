@@ -183,7 +183,7 @@ func (d *decision) source() (Server, error) {
 // mustAnswerTo refuses a name that is none that the server registered. A host name and a fully qualified name that begins
 // with it do not contradict each other.
 func (s *Server) mustAnswerTo(name string) error {
-	if slices.ContainsFunc(s.Names, func(n string) bool { return n == name || shortName(n) == name || n == shortName(name) }) {
+	if licensing.AnswersTo(s.Names, name) {
 		return nil
 	}
 	return licensing.Faultf(licensing.NotFound, "the license server with the source's ID is not registered as %s", name)

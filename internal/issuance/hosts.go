@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"calkeeper/internal/licensing"
@@ -55,6 +56,9 @@ func checkHost(h *licensing.Host) (err error) {
 		return err
 	}
 	if _, err = licensing.ParseProductType(uint32(h.Mode)); err != nil {
+		return err
+	}
+	if h.LicenseServers, err = licensing.ParseLicenseServers(h.LicenseServers); err != nil {
 		return err
 	}
 	if n := len(h.Certificate); n != 0 && n != sha256.Size {
@@ -141,6 +145,63 @@ func (s *Service) RemoveHost(ctx context.Context, actor, name string) error {
 			return err
 		}
 		return s.auditHost(tx, actor, "remove host", name)
+	})
+}
+
+// ChangeMode changes what a session host counts by from its next request on; CALs that are issued stay as they are. Faults:
+// Invalid; NotFound.
+func (s *Service) ChangeMode(ctx context.Context, actor, name string, mode licensing.ProductType) error {
+	if _, err := licensing.ParseProductType(uint32(mode)); err != nil {
+		return err
+	}
+	return s.changeHost(ctx, actor, name, "change mode", func(h *licensing.Host) (string, error) {
+		if h.Mode == mode {
+			return "", nil
+		}
+		h.Mode = mode
+		return mode.String(), nil
+	})
+}
+
+// ChangeLicenseServers changes which license servers a session host is set to ask: change receives the names that it has, none
+// for this license server alone, and returns those that it shall have. The list is for those who administer the host; that it
+// may ask here does not depend on it. Faults: Invalid; OutOfRange; NotFound; what change returns.
+func (s *Service) ChangeLicenseServers(ctx context.Context, actor, name string, change func(servers []string) ([]string, error)) error {
+	return s.changeHost(ctx, actor, name, "set license servers", func(h *licensing.Host) (string, error) {
+		servers, err := change(slices.Clone(h.LicenseServers))
+		if err != nil {
+			return "", err
+		}
+		if servers, err = licensing.ParseLicenseServers(servers); err != nil || slices.Equal(servers, h.LicenseServers) {
+			return "", err
+		}
+		h.LicenseServers = servers
+		if len(servers) == 0 {
+			return "this one alone", nil
+		}
+		return strings.Join(servers, " "), nil
+	})
+}
+
+// changeHost stores and audits what change has changed of a session host, and says; if it says nothing, there is nothing to store.
+func (s *Service) changeHost(ctx context.Context, actor, name, action string, change func(*licensing.Host) (detail string, err error)) error {
+	name, err := licensing.ParseHostName(name)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx store.Tx) error {
+		h, err := tx.Host(name)
+		if err != nil {
+			return err
+		}
+		detail, err := change(&h)
+		if err != nil || detail == "" {
+			return err
+		}
+		if err := tx.PutHost(h); err != nil {
+			return err
+		}
+		return s.auditHost(tx, actor, action, h.Name+", "+detail)
 	})
 }
 

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +159,89 @@ func TestNewTokenKeepsSessions(t *testing.T) {
 	f.must(err)
 	if h.LeaseTTL != time.Hour || !h.Concurrent || h.Mode != perUser || !h.Added.Equal(host.Added) {
 		t.Errorf("the host is %+v", h)
+	}
+}
+
+// TestChangeHost changes what a session host counts by, and which license servers it is set to ask; both are audited, and only if
+// something changes.
+func TestChangeHost(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	ctx := context.Background()
+	token, err := f.service.AddHost(ctx, "admin", licensing.Host{Name: "rdsh.example.net", ProductVersion: ws2022, Mode: perUser})
+	f.must(err)
+	set := func(servers ...string) error {
+		return f.service.ChangeLicenseServers(ctx, "ops", "RDSH.example.net", func([]string) ([]string, error) { return servers, nil })
+	}
+	before := f.auditText()
+	f.must(f.service.ChangeMode(ctx, "ops", "RDSH.example.net", perDevice))
+	f.must(f.service.ChangeMode(ctx, "ops", "rdsh.example.net", perDevice)) // nothing changes
+	f.must(set(" LS2.example.net ", "192.0.2.1", "ls2.example.net"))
+	f.must(set("ls2.example.net", "192.0.2.1"))
+	f.must(f.service.ChangeLicenseServers(ctx, "ops", "rdsh.example.net", func(servers []string) ([]string, error) {
+		return append(servers, "ls3"), nil
+	}))
+	want := "ops change mode rdsh.example.net, per device\n" +
+		"ops set license servers rdsh.example.net, ls2.example.net 192.0.2.1\n" +
+		"ops set license servers rdsh.example.net, ls2.example.net 192.0.2.1 ls3\n"
+	if got := strings.TrimPrefix(f.auditText(), before); got != want {
+		t.Errorf("audited is\n%swant\n%s", got, want)
+	}
+	h, err := f.service.AuthenticateToken(ctx, token)
+	f.must(err)
+	if h.Mode != perDevice || !slices.Equal(h.LicenseServers, []string{"ls2.example.net", "192.0.2.1", "ls3"}) || h.ProductVersion != ws2022 {
+		t.Errorf("the host is %+v", h)
+	}
+	second, err := f.service.NewToken(ctx, "admin", h.Name)
+	f.must(err)
+	f.must(set())
+	if h, err = f.service.AuthenticateToken(ctx, second); err != nil || h.LicenseServers != nil || h.Mode != perDevice {
+		t.Errorf("the host is %+v, %v", h, err)
+	}
+	if !strings.HasSuffix(f.auditText(), "rdsh.example.net, this one alone\n") {
+		t.Error(f.auditText())
+	}
+
+	before = f.auditText()
+	refusal := licensing.Faultf(licensing.NotFound, "it is not in the list")
+	f.fails(set("a b"), licensing.Invalid)
+	f.fails(set(make([]string, 1)...), licensing.Invalid)
+	f.fails(set(strings.Fields(strings.Repeat("x", 1)+" "+manyNames(licensing.MaxLicenseServers))...), licensing.OutOfRange)
+	f.fails(f.service.ChangeLicenseServers(ctx, "ops", "rdsh.example.net", func([]string) ([]string, error) { return []string{"lost"}, refusal }), licensing.NotFound)
+	f.fails(f.service.ChangeMode(ctx, "ops", "rdsh.example.net", 3), licensing.Invalid)
+	f.fails(f.service.ChangeMode(ctx, "ops", "other.example.net", perUser), licensing.NotFound)
+	f.fails(f.service.ChangeMode(ctx, "ops", "no host!", perUser), licensing.Invalid)
+	f.fails(f.service.ChangeLicenseServers(ctx, "ops", "other.example.net", func([]string) ([]string, error) { return nil, nil }), licensing.NotFound)
+	_, err = f.service.AddHost(ctx, "admin", licensing.Host{Name: "b", ProductVersion: ws2022, Mode: perUser, LicenseServers: []string{"a b"}})
+	f.fails(err, licensing.Invalid)
+	if after, err := f.service.Host(ctx, "rdsh.example.net"); err != nil || !reflect.DeepEqual(after, h) || f.auditText() != before {
+		t.Errorf("refusals changed the host: %+v, %v", after, err)
+	}
+}
+
+func manyNames(n int) string {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("ls%d", i))
+	}
+	return strings.Join(names, " ")
+}
+
+// TestChangedModeHolds: the next request is decided by the new mode, and what was issued stays.
+func TestChangedModeHolds(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	f.install(ws2022, perDevice, 5)
+	f.install(ws2022, perUser, 5)
+	host := f.host("rdsh.example.net", ws2022, perUser)
+	first := f.request(host, on("ada", "d1", ""), issuance.Issued)
+	f.must(f.service.ChangeMode(context.Background(), "ops", host.Name, perDevice))
+	changed, err := f.service.Host(context.Background(), host.Name)
+	f.must(err)
+	second := f.request(changed, on("ada", "d1", ""), issuance.Issued)
+	if first.CAL.ProductType != perUser || second.CAL.ProductType != perDevice || first.CAL.ID == second.CAL.ID {
+		t.Errorf("issued were %+v and %+v", first.CAL, second.CAL)
+	}
+	if kept := f.content().cals; len(kept) != 2 {
+		t.Errorf("the CALs are %+v", kept)
 	}
 }
 

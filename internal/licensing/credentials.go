@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -107,4 +108,19 @@ func ParseServerName(name string) (string, error) {
 		return wrong("is a number, not a name")
 	}
 	return strings.ToLower(name), nil
+}
+
+// AnswersTo tells whether a server of these names goes by another one, all as ParseServerName returns them: a host name and a
+// fully qualified name that begins with it are of one server.
+func AnswersTo(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return n == name || shortName(n) == name || n == shortName(name) })
+}
+
+// shortName returns the host name in a fully qualified name; an address is its own.
+func shortName(name string) string {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return name
+	}
+	short, _, _ := strings.Cut(name, ".")
+	return short
 }

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ type Host struct {
 	Mode           ProductType    // PerDevice or PerUser
 	Concurrent     bool           // a CAL is used as long as a session lives, not for a term
 	LeaseTTL       time.Duration  // of a session that nobody renews; 0 if not Concurrent
+	LicenseServers []string       // that it is set to ask, first the first, as ParseLicenseServers returns them; empty: this one alone
 	TokenHash      []byte         // SHA-256 of the token; empty if the host has a certificate
 	Certificate    []byte         // SHA-256 of the client certificate; empty if the host has a token
 	Added          time.Time
@@ -69,6 +71,28 @@ func ParseMode(s string) (ProductType, error) {
 		}
 	}
 	return 0, Faultf(Invalid, "%q is no licensing mode: per-device and per-user are", s)
+}
+
+// MaxLicenseServers is how many license servers a session host can be set to ask.
+const MaxLicenseServers = 32
+
+// ParseLicenseServers checks the names of license servers, and returns each once, as ParseServerName does. White space around
+// a name does not matter. Faults: Invalid; OutOfRange.
+func ParseLicenseServers(names []string) ([]string, error) {
+	var list []string
+	for i, name := range names {
+		name, err := ParseServerName(strings.TrimSpace(name))
+		if err != nil {
+			return nil, Faultf(Invalid, "name %d of the license servers is none: it must be a host name, a fully qualified domain name or an IP address", i+1)
+		}
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	if len(list) > MaxLicenseServers {
+		return nil, Faultf(OutOfRange, "%d license servers are more than %d", len(list), MaxLicenseServers)
+	}
+	return list, nil
 }
 
 // ParseHostName checks the name of a session host: a host name, a fully qualified domain name or an IP address, as

@@ -1,6 +1,8 @@
 package licensing_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"calkeeper/internal/licensing"
@@ -56,5 +58,45 @@ func TestParseHostName(t *testing.T) {
 		if name, err := licensing.ParseHostName(bad); licensing.KindOf(err) != licensing.Invalid {
 			t.Errorf("%q is %q, %v; want a fault of kind invalid", bad, name, err)
 		}
+	}
+}
+
+func TestParseLicenseServers(t *testing.T) {
+	got, err := licensing.ParseLicenseServers([]string{" LS1.Example.net. ", "[2001:DB8::1]", "ls1.example.net", "192.0.2.1"})
+	if want := []string{"ls1.example.net", "2001:db8::1", "192.0.2.1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	if got, err := licensing.ParseLicenseServers(nil); err != nil || got != nil {
+		t.Errorf("none: %q, %v", got, err)
+	}
+	for _, bad := range [][]string{{""}, {"ls1", " "}, {"ls1,ls2"}, {"a b"}, {"ls1:5985"}} {
+		if got, err := licensing.ParseLicenseServers(bad); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%q is %q, %v; want a fault of kind invalid", bad, got, err)
+		}
+	}
+	var many []string
+	for i := range licensing.MaxLicenseServers + 1 {
+		many = append(many, fmt.Sprintf("ls%d", i))
+	}
+	if _, err := licensing.ParseLicenseServers(many[1:]); err != nil {
+		t.Error(err)
+	}
+	if _, err := licensing.ParseLicenseServers(many); licensing.KindOf(err) != licensing.OutOfRange {
+		t.Errorf("%d names: %v; want a fault of kind out of range", len(many), err)
+	}
+}
+
+func TestAnswersTo(t *testing.T) {
+	names := []string{"ls1.example.net", "other", "192.0.2.1", "2001:db8::1"}
+	for name, want := range map[string]bool{
+		"ls1.example.net": true, "ls1": true, "ls1.example": false, "ls1.example.org": false, "ls": false, "": false,
+		"other": true, "other.example.net": true, "192.0.2.1": true, "192": false, "192.0.2.2": false, "2001:db8::1": true,
+	} {
+		if got := licensing.AnswersTo(names, name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
+	if licensing.AnswersTo(nil, "ls1") {
+		t.Error("a server without a name has one")
 	}
 }

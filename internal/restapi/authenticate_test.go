@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -195,7 +196,7 @@ func TestHosts(t *testing.T) {
 	w := h.ask(administrator, http.MethodPost, "/v1/hosts", `{"name":"RDS4","productVersion":"ws2008r2","mode":"per-user","concurrent":true,"leaseTtlSeconds":120}`,
 		http.StatusCreated, &added)
 	want := wire.Host{Name: "rds4", ProductVersion: "ws2008", Mode: "per-user", Concurrent: true, LeaseTTLSeconds: 120, Added: h.clock()}
-	if added.Host != want || w.Header().Get("Location") != "/v1/hosts/rds4" || !strings.HasPrefix(added.Token, "ckh_") {
+	if !reflect.DeepEqual(added.Host, want) || w.Header().Get("Location") != "/v1/hosts/rds4" || !strings.HasPrefix(added.Token, "ckh_") {
 		t.Errorf("got %+v, Location %q; want %+v", added.Host, w.Header().Get("Location"), want)
 	}
 	h.secrets["rds4"] = added.Token

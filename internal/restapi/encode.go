@@ -86,7 +86,7 @@ func encodeKeyPack(k licensing.KeyPack) wire.KeyPack {
 func encodeHost(h licensing.Host) wire.Host {
 	return wire.Host{
 		Name: h.Name, ProductVersion: h.ProductVersion.ShortName(), Mode: h.Mode.ModeName(), Concurrent: h.Concurrent,
-		LeaseTTLSeconds: uint32(h.LeaseTTL / time.Second), Certificate: hex.EncodeToString(h.Certificate), Added: h.Added.UTC(),
+		LeaseTTLSeconds: uint32(h.LeaseTTL / time.Second), LicenseServers: h.LicenseServers, Certificate: hex.EncodeToString(h.Certificate), Added: h.Added.UTC(),
 	}
 }
 

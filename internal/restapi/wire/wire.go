@@ -196,6 +196,7 @@ type Host struct {
 	Mode            string    `json:"mode" enum:"per-device,per-user"`
 	Concurrent      bool      `json:"concurrent"`
 	LeaseTTLSeconds uint32    `json:"leaseTtlSeconds,omitempty" format:"int64"`
+	LicenseServers  []string  `json:"licenseServers,omitempty" doc:"That it is set to ask, first the first; absent for this one alone."`
 	Certificate     string    `json:"certificate,omitempty" doc:"SHA-256 of its client certificate; absent if it has a token."`
 	Added           time.Time `json:"added"`
 }

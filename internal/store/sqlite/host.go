@@ -2,13 +2,14 @@ package sqlite
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"calkeeper/internal/licensing"
 )
 
 const (
-	hostColumns = `name, product_version, mode, concurrent, lease_ttl, token_hash, certificate, added`
+	hostColumns = `name, product_version, mode, concurrent, lease_ttl, token_hash, certificate, added, license_servers`
 
 	selectHost  = `SELECT ` + hostColumns + ` FROM host WHERE name = ?`
 	selectHosts = `SELECT ` + hostColumns + ` FROM host ORDER BY name`
@@ -17,9 +18,9 @@ const (
 		UNION ALL SELECT ` + hostColumns + ` FROM host WHERE certificate = ?1 AND certificate <> x''`
 
 	// A credential is of one session host, be it a token or a certificate; the UNIQUE indexes alone would not see that.
-	putHost = `INSERT INTO host (` + hostColumns + `) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+	putHost = `INSERT INTO host (` + hostColumns + `) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (
 			SELECT 1 FROM host WHERE name <> ?1 AND (token_hash <> x'' AND token_hash IN (?6, ?7) OR certificate <> x'' AND certificate IN (?6, ?7)))
-		ON CONFLICT (name) DO UPDATE SET (` + hostColumns + `) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
+		ON CONFLICT (name) DO UPDATE SET (` + hostColumns + `) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 	deleteHost = `DELETE FROM host WHERE name = ?`
 )
 
@@ -57,10 +58,14 @@ func (r *reader) Hosts() ([]licensing.Host, error) { return r.hosts(selectHosts,
 
 func (r *reader) hosts(query string, bind func(*parameters)) (all []licensing.Host, err error) {
 	err = r.rows(query, bind, func(c *columns) {
-		all = append(all, licensing.Host{
+		h := licensing.Host{
 			Name: c.text(), ProductVersion: licensing.ProductVersion(c.uint32()), Mode: licensing.ProductType(c.uint32()),
 			Concurrent: c.boolean(), LeaseTTL: time.Duration(c.integer()), TokenHash: c.blob(), Certificate: c.blob(), Added: c.instant(),
-		})
+		}
+		if names := c.text(); names != "" {
+			h.LicenseServers = strings.Split(names, " ")
+		}
+		all = append(all, h)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the session hosts: %w", err)
@@ -80,6 +85,7 @@ func (t *tx) PutHost(h licensing.Host) error {
 		p.blob(h.TokenHash)
 		p.blob(h.Certificate)
 		p.instant("Added", h.Added)
+		p.text("LicenseServers", strings.Join(h.LicenseServers, " ")) // no name has a space
 	})
 	if err == nil && n == 0 {
 		return licensing.Faultf(licensing.AlreadyExists,

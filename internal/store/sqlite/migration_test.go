@@ -103,6 +103,43 @@ func TestMigrationFromVersion1(t *testing.T) {
 	checkFile(t, s)
 }
 
+// TestMigrationFromVersion2 opens a database whose session hosts have no list of license servers yet.
+func TestMigrationFromVersion2(t *testing.T) {
+	path := version1(t)
+	script, err := os.ReadFile(filepath.Join("migrations", "0002_issued_licenses.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, path)
+	host := `INSERT INTO host VALUES ('rdsh.example.net', 7, 1, 1, 60000000000, x'', x'', 1772366400000000);`
+	if err := sqlitex.ExecuteScript(conn, string(script)+host, nil); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, conn, "PRAGMA user_version = 2")
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	want := licensing.Host{
+		Name: "rdsh.example.net", ProductVersion: licensing.WindowsServer2022, Mode: licensing.PerUser, Concurrent: true, LeaseTTL: time.Minute,
+		Added: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	}
+	if err := s.Update(t.Context(), func(tx store.Tx) error {
+		before, err := tx.Host(want.Name)
+		if err != nil {
+			return err
+		}
+		errBefore := equal("the host before", before, want)
+		want.LicenseServers = []string{"ls1.example.net", "192.0.2.1"}
+		errPut := tx.PutHost(want)
+		after, err := tx.Host(want.Name)
+		return errors.Join(errBefore, errPut, err, equal("the host after", after, want), tx.Audit(store.AuditRecord{Action: "test"}))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, s)
+}
+
 // checkFile lets SQLite check the file of a store.
 func checkFile(t *testing.T, s *sqlite.Store) {
 	t.Helper()

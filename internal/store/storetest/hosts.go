@@ -55,6 +55,7 @@ func testHosts(t *testing.T, h Harness) {
 	// Credentials change hands, and a host keeps its own.
 	want[0].TokenHash, want[2].TokenHash = want[2].TokenHash, credential(5)
 	want[4].TokenHash, want[4].Certificate = nil, credential(2)
+	want[0].LicenseServers, want[2].LicenseServers = want[2].LicenseServers, nil
 	want[3] = licensing.Host{Name: hostName(1), ProductVersion: licensing.WindowsServer2025, Mode: licensing.PerUser, Added: noon().Add(time.Hour)}
 	update(t, s, func(tx store.Tx) error {
 		return errors.Join(tx.PutHost(want[2]), tx.PutHost(want[0]), tx.PutHost(want[4]), tx.PutHost(want[3]), tx.PutHost(want[0]))

@@ -43,7 +43,7 @@ func credential(i int) []byte {
 func host(i int) licensing.Host {
 	return licensing.Host{
 		Name: hostName(i), ProductVersion: licensing.WindowsServer2022, Mode: licensing.PerUser, Concurrent: true,
-		LeaseTTL: licensing.DefaultLeaseTTL, TokenHash: credential(i), Added: noon(),
+		LeaseTTL: licensing.DefaultLeaseTTL, TokenHash: credential(i), Added: noon(), LicenseServers: []string{"ls1.example.com", "192.0.2.1", "2001:db8::1"}[:i%3+1],
 	}
 }
 
