@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"calkeeper/internal/app"
+	"calkeeper/internal/cim"
 	"calkeeper/internal/tlswmiprov"
 )
 
@@ -20,11 +21,17 @@ func (mofCmd) Help() string {
 
 // Run prints the MOF.
 func (mofCmd) Run(t *terminal) error {
-	namespace, err := (&tlswmiprov.Provider{Version: app.Version}).Namespace()
-	if err != nil {
-		return err
+	provider := &tlswmiprov.Provider{Version: app.Version}
+	for _, namespace := range []func() (*cim.Namespace, error){provider.Namespace, provider.TerminalServices} {
+		classes, err := namespace()
+		if err != nil {
+			return err
+		}
+		if err := classes.WriteMOF(t.out); err != nil {
+			return err
+		}
 	}
-	return namespace.WriteMOF(t.out)
+	return nil
 }
 
 type versionCmd struct{}

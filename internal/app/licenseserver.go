@@ -182,8 +182,12 @@ func (l *LicenseServer) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sessionHosts, err := provider.TerminalServices()
+	if err != nil {
+		return nil, err
+	}
 	l.wsman = wsman.NewServer(wsman.Options{
-		Namespaces:    []*cim.Namespace{namespace},
+		Namespaces:    []*cim.Namespace{namespace, sessionHosts},
 		Authenticator: &auth.Basic{Accounts: l.Accounts, Realm: "WSMAN", AllowUnencrypted: l.options.AllowUnencrypted},
 		Product:       wsman.Product{Vendor: "calkeeper", Version: Version},
 		ServerName:    l.options.Name,

@@ -1,6 +1,7 @@
 // Package tlswmiprov is the WMI provider of a license server: the classes Win32_TSLicenseKeyPack, Win32_TSLicenseServer,
-// Win32_TSIssuedLicense and Win32_TSLicenseReport* of root/cimv2, over the use-cases. It is named after the DLL whose public
-// documentation it follows. Each class is one Go struct, each method one Go function that decodes, calls one use-case, and
+// Win32_TSIssuedLicense and Win32_TSLicenseReport* of root/cimv2, over the use-cases, and Win32_TerminalServiceSetting of
+// root/cimv2/TerminalServices for the registered session hosts. It is named after the DLL whose public documentation it
+// follows. Each class is one Go struct, each method one Go function that decodes, calls one use-case, and
 // encodes.
 //
 // What a method decides is its ReturnValue; see returnValue. Only who calls, and whether the instance is there, is a fault.
@@ -21,7 +22,7 @@ import (
 	"calkeeper/internal/store"
 )
 
-// Namespace is where the classes are.
+// Namespace is where the classes of the license server are.
 const Namespace = "root/cimv2"
 
 // providerName is the provider qualifier of the classes.
@@ -37,7 +38,7 @@ type Provider struct {
 	Logger     *slog.Logger
 }
 
-// Namespace returns the classes.
+// Namespace returns the classes of the license server.
 func (p *Provider) Namespace() (*cim.Namespace, error) {
 	var classes []*cim.Class
 	for _, define := range []func() (*cim.Class, error){
