@@ -226,7 +226,7 @@ func (s *script) one(wql string) client.Instance {
 // scriptTables are all tables of the suite.
 func scriptTables() []scriptTable {
 	return []scriptTable{
-		scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), reportScripts(), reportScriptsOfOneKind(),
+		scriptQueries(), scriptCalls(), scripts(), scriptsThatRevoke(), reportScripts(), reportScriptsOfOneKind(), sessionHostScripts(),
 		scriptHabits(), samples(), checkmkSamples(),
 	}
 }
