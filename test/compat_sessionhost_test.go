@@ -9,7 +9,7 @@ import (
 	"calkeeper/internal/wsman/client"
 )
 
-const settingClass = "Win32_TerminalServiceSetting"
+const terminalServiceSetting = "Win32_TerminalServiceSetting"
 
 // TestSessionHostScripts does what public scripts do to session hosts. Those that are registered stand for them here.
 func TestSessionHostScripts(t *testing.T) { runScripts(t, sessionHostScripts()) }
@@ -17,7 +17,7 @@ func TestSessionHostScripts(t *testing.T) { runScripts(t, sessionHostScripts()) 
 // setting returns the only session host, and its path.
 func (s *script) setting() (host client.Instance, keys []client.Value) {
 	s.Helper()
-	hosts := s.class(settingClass)
+	hosts := s.class(terminalServiceSetting)
 	if len(hosts) != 1 || !strings.EqualFold(hosts[0].Text("ServerName"), "rdsh1.farm.example") {
 		s.Fatalf("the session hosts are %v, want rdsh1.farm.example", hosts)
 	}
@@ -28,7 +28,7 @@ func (s *script) setting() (host client.Instance, keys []client.Value) {
 func (s *script) setsTo(list client.Value, want string) {
 	s.Helper()
 	_, keys := s.setting()
-	s.is("SetSpecifiedLicenseServerList", s.callOn(settingClass, keys, "SetSpecifiedLicenseServerList", list).ReturnValue, 0)
+	s.is("SetSpecifiedLicenseServerList", s.callOn(terminalServiceSetting, keys, "SetSpecifiedLicenseServerList", list).ReturnValue, 0)
 	s.is("the list", s.specified(), want)
 }
 
@@ -36,7 +36,7 @@ func (s *script) setsTo(list client.Value, want string) {
 func (s *script) specified() []string {
 	s.Helper()
 	_, keys := s.setting()
-	out := s.callOn(settingClass, keys, "GetSpecifiedLicenseServerList")
+	out := s.callOn(terminalServiceSetting, keys, "GetSpecifiedLicenseServerList")
 	s.is("GetSpecifiedLicenseServerList", out.ReturnValue, 0)
 	list, _ := out.Values.Value("SpecifiedLSList")
 	var names []string
@@ -58,7 +58,7 @@ func sessionHostScripts() scriptTable {
 				hosts := s.query(`SELECT * FROM Win32_TerminalServiceSetting WHERE (__CLASS !="")`)
 				s.is("the session hosts", len(hosts), 1)
 				for _, host := range hosts {
-					out := s.callOn(settingClass, path(host, "ServerName"), "GetGracePeriodDays")
+					out := s.callOn(terminalServiceSetting, path(host, "ServerName"), "GetGracePeriodDays")
 					if days, ok := out.Values.Uint32("DaysLeft"); out.ReturnValue != 0 || !ok || days > 120 {
 						s.Errorf("GetGracePeriodDays returned 0x%08X, DaysLeft %q", out.ReturnValue, out.Values.Text("DaysLeft"))
 					}
@@ -83,7 +83,7 @@ func sessionHostScripts() scriptTable {
 			does: "`.FindLicenseServers().LicenseServersList`: of each LicenseServer, HowDiscovered, IsAdminOnLS, IsLSAvailable, IssuingCals",
 			run: func(s *script) {
 				_, keys := s.setting()
-				out := s.callOn(settingClass, keys, "FindLicenseServers")
+				out := s.callOn(terminalServiceSetting, keys, "FindLicenseServers")
 				list, _ := out.Values.Value("LicenseServersList")
 				var found []client.Instance
 				for _, e := range list.Elements() {
@@ -112,12 +112,12 @@ func sessionHostScripts() scriptTable {
 			does: "`.PingLicenseServer(h)`, whose ReturnValue is 0, `.CanAccessLicenseServer(h).AccessAllowed`, which the script takes for yes unless it is 0, `.GetTStoLSConnectivityStatus(h).TsToLsConnectivityStatus`, which is good if it is 9 or 11",
 			run: func(s *script) {
 				_, keys := s.setting()
-				s.is("PingLicenseServer", s.callOn(settingClass, keys, "PingLicenseServer", server(s)).ReturnValue, 0)
-				access := s.callOn(settingClass, keys, "CanAccessLicenseServer", server(s))
+				s.is("PingLicenseServer", s.callOn(terminalServiceSetting, keys, "PingLicenseServer", server(s)).ReturnValue, 0)
+				access := s.callOn(terminalServiceSetting, keys, "CanAccessLicenseServer", server(s))
 				if allowed, ok := access.Values.Uint32("AccessAllowed"); access.ReturnValue != 0 || !ok || allowed == 0 {
 					s.Errorf("CanAccessLicenseServer returned 0x%08X, AccessAllowed %q", access.ReturnValue, access.Values.Text("AccessAllowed"))
 				}
-				status := s.callOn(settingClass, keys, "GetTStoLSConnectivityStatus", server(s))
+				status := s.callOn(terminalServiceSetting, keys, "GetTStoLSConnectivityStatus", server(s))
 				if n, err := strconv.Atoi(status.Values.Text("TsToLsConnectivityStatus")); err != nil || !slices.Contains([]int{9, 11}, n) {
 					s.Errorf("GetTStoLSConnectivityStatus returned 0x%08X, %q", status.ReturnValue, status.Values.Text("TsToLsConnectivityStatus"))
 				}
@@ -129,7 +129,7 @@ func sessionHostScripts() scriptTable {
 			run: func(s *script) {
 				_, keys := s.setting()
 				for _, mode := range []uint32{2, 4} {
-					s.is("ChangeMode", s.callOn(settingClass, keys, "ChangeMode", client.Uint32("LicensingType", mode)).ReturnValue, 0)
+					s.is("ChangeMode", s.callOn(terminalServiceSetting, keys, "ChangeMode", client.Uint32("LicensingType", mode)).ReturnValue, 0)
 					host, _ := s.setting()
 					s.is("the LicensingType", host.Text("LicensingType"), mode)
 				}
