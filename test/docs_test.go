@@ -2,16 +2,11 @@ package test
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -158,78 +153,4 @@ func TestDocumentedSettings(t *testing.T) {
 		}
 	}
 	check(reflect.TypeFor[app.Settings]())
-}
-
-// TestDocumentedFaults compares the table of faults in docs/protocol.md with the one in the source.
-func TestDocumentedFaults(t *testing.T) {
-	source, err := parser.ParseFile(token.NewFileSet(), "../internal/wsman/fault.go", nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	ast.Inspect(source, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || spec.Names[0].Name != "faults" {
-			return true
-		}
-		for _, row := range spec.Values[0].(*ast.CompositeLit).Elts {
-			want = append(want, faultRow(row.(*ast.CompositeLit).Elts))
-		}
-		return false
-	})
-	var got []string
-	_, table, _ := strings.Cut(documents(t)["../docs/protocol.md"], "| cause | WBEM status |")
-	table, _, _ = strings.Cut(table, "\n\n")
-	for line := range strings.Lines(table) {
-		if _, cells, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.Contains(cells, "`s:") {
-			got = append(got, strings.TrimSpace(cells))
-		}
-	}
-	if len(want) < 50 || len(got) != len(want) {
-		t.Fatalf("docs/protocol.md has %d rows, the source %d", len(got), len(want))
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("row %d of the faults in docs/protocol.md is\n%s; the source says\n%s", i+1, got[i], want[i])
-		}
-	}
-}
-
-// faultRow writes a row of the source's table the way the document does, without its first column.
-func faultRow(cells []ast.Expr) string {
-	text := func(i int) string {
-		switch e := cells[i].(type) {
-		case *ast.BasicLit:
-			return strings.Trim(e.Value, `"`)
-		case *ast.Ident:
-			return map[string]string{"sender": "s:Sender", "receiver": "s:Receiver"}[e.Name]
-		case *ast.SelectorExpr:
-			return e.Sel.Name
-		}
-		return ""
-	}
-	code := func(s string) string {
-		if s == "" {
-			return "–"
-		}
-		return "`" + s + "`"
-	}
-	status := strings.TrimPrefix(text(1), "Status")
-	if status == "0" {
-		status = ""
-	} else {
-		status = "WBEM_E" + regexp.MustCompile(`[A-Z]`).ReplaceAllStringFunc(status, func(c string) string { return "_" + c })
-	}
-	answered := map[string]int{
-		"StatusBadRequest": http.StatusBadRequest, "StatusRequestEntityTooLarge": http.StatusRequestEntityTooLarge,
-		"StatusUnsupportedMediaType": http.StatusUnsupportedMediaType, "0": http.StatusInternalServerError,
-	}[text(2)]
-	wsman := text(6)
-	if n, err := strconv.ParseUint(wsman, 0, 32); err == nil && n > 1000 {
-		wsman = fmt.Sprintf("%s (%d)", wsman, n)
-	} else if n == 0 {
-		wsman = "the status, or 0x80041001"
-	}
-	return fmt.Sprintf("%s | %d | %s | %s | %s | %s | %s | %s |", code(strings.ToUpper(status)), answered, code(text(3)), code(text(4)), code(text(5)),
-		wsman, text(7), text(8))
 }

@@ -15,7 +15,7 @@ import (
 	"calkeeper/internal/wsman"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden replies")
+var update = flag.Bool("update", false, "rewrite the golden replies, and the table of faults in docs/protocol.md")
 
 type (
 	keyPack struct {
