@@ -20,7 +20,7 @@ func open(t *testing.T, s *wsman.Server, user string) string {
 }
 
 func releaseMessage(context string) string {
-	return message{action: enumeration + "Release", body: `<n:Release><n:EnumerationContext>` + context + `</n:EnumerationContext></n:Release>`}.String()
+	return message{action: enumeration + "Release", uri: wmi + "Test_Pack", body: `<n:Release><n:EnumerationContext>` + context + `</n:EnumerationContext></n:Release>`}.String()
 }
 
 // TestRelease ends an enumeration in the middle.

@@ -2,6 +2,7 @@ package wsman
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -142,7 +143,7 @@ func (x *exchange) maxElements(request soap.Element, space string) (int, error) 
 		return 1, nil
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(e.Text()), 10, 32)
-	if err != nil || n == 0 {
+	if err != nil && !errors.Is(err, strconv.ErrRange) || n == 0 { // Beyond its range, n is the largest number.
 		return 0, newFault(schemaValidation, "MaxElements must be a whole number greater than zero")
 	}
 	return int(min(n, uint64(x.server.options.Limits.MaxElements))), nil

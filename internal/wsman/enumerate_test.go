@@ -74,7 +74,7 @@ func TestEnumerationMatrix(t *testing.T) {
 							if context == "" {
 								t.Fatalf("%s: no context: %s", name, got.raw)
 							}
-							m := message{action: enumeration + "Pull", header: header, body: `<n:Pull><n:EnumerationContext>` + context + `</n:EnumerationContext>` + pullLimit + `</n:Pull>`}
+							m := message{action: enumeration + "Pull", uri: base + "Test_Pack", header: header, body: `<n:Pull><n:EnumerationContext>` + context + `</n:EnumerationContext>` + pullLimit + `</n:Pull>`}
 							got = send(t, s, m.String())
 							found, context, end = got.items(t)
 							if len(found) == 0 || len(found) > max(most, 1) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -69,6 +70,9 @@ func (x *exchange) process(body io.Reader, header http.Header) error {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return newFault(requestTooLarge, "at most "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes are read")
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) { // MS-WSMV 3.1.5.2
+			return newFault(timedOut, "the body of the request did not arrive in time")
 		}
 		return newFault(invalidXML, "the body of the request did not arrive whole")
 	}
@@ -204,12 +208,7 @@ func (x *exchange) open(action string) {
 	w.Element("a:MessageID", x.server.newID())
 	w.Element("a:To", anonymousAddress)
 	w.Element("a:RelatesTo", x.request.relatesTo())
-	if id := x.request.operationID; id != "" {
-		w.Element("p:OperationID", id, "s:mustUnderstand", "false")
-	}
-	if id := x.request.sequenceID; id != "" {
-		w.Element("p:SequenceId", id, "s:mustUnderstand", "false")
-	}
+	w.Raw(x.request.replyReferences)
 	if f := x.request.fragment; f != nil {
 		w.Element("w:FragmentTransfer", f.text, "s:mustUnderstand", "true")
 	}

@@ -26,6 +26,8 @@ const (
 	invalidHeader
 	invalidTimeout
 	addressingMode
+	locale
+	dataLocale
 	uriLimit
 	selectorLimit
 	minimumEnvelopeLimit
@@ -54,6 +56,7 @@ const (
 	quotaLimit
 	fragmentUnsupported
 	fragmentDialect
+	fragmentPath
 	invalidFragment
 	accessDenied
 	endpointUnavailable
@@ -99,10 +102,12 @@ var faults = [...]faultRow{
 	{characterSet, "neither UTF-8 nor UTF-16", 0, http.StatusBadRequest, sender, "w:EncodingLimit", "CharacterSet", 0x8033804C, 7, 17, "The message is encoded neither in UTF-8 nor in UTF-16."},
 	{requestTooLarge, "the request is too long", 0, http.StatusRequestEntityTooLarge, sender, "w:EncodingLimit", "", 0x80338035, 4, 29, "The request is too large."},
 	{unsupportedMedia, "another media type, or a compressed body", 0, http.StatusUnsupportedMediaType, sender, "w:EncodingLimit", "", 0x80338075, 7, 11, "The media type is not supported."},
-	{headerRequired, "Action or MessageID is missing", 0, 0, sender, "a:MessageInformationHeaderRequired", "", 0x80338011, 4, 5, "A required header is missing."},
-	{invalidHeader, "a header is there twice, too long, or no number", 0, 0, sender, "a:InvalidMessageInformationHeader", "", 0x8033800F, 4, 5, "A header is not valid."},
+	{headerRequired, "To, Action or ReplyTo is missing", 0, 0, sender, "a:MessageInformationHeaderRequired", "", 0x80338011, 4, 5, "A required header is missing."},
+	{invalidHeader, "MessageID is missing; a header is there twice, too long, or no number", 0, 0, sender, "a:InvalidMessageInformationHeader", "", 0x8033800F, 4, 5, "A header is not valid."},
 	{invalidTimeout, "OperationTimeout is no duration greater than zero", 0, 0, sender, "a:InvalidMessageInformationHeader", "InvalidTimeout", 0x8033800F, 4, 5, "The OperationTimeout is not valid."},
 	{addressingMode, "ReplyTo or FaultTo is not the anonymous address; EndTo", 0, 0, sender, "w:UnsupportedFeature", "AddressingMode", 0x80338076, 7, 11, textFeature},
+	{locale, "Locale is marked `s:mustUnderstand`", 0, 0, sender, "w:UnsupportedFeature", "Locale", 0x80338087, 7, 11, textFeature},
+	{dataLocale, "DataLocale is marked `s:mustUnderstand`", 0, 0, sender, "w:UnsupportedFeature", "DataLocale", 0x80338087, 7, 11, textFeature},
 	{uriLimit, "Action or ResourceURI is too long", 0, 0, sender, "w:EncodingLimit", "URILimitExceeded", 0x8033802D, 4, 29, textLimit},
 	{selectorLimit, "too many selectors", 0, 0, sender, "w:EncodingLimit", "SelectorLimit", 0x8033804A, 4, 29, textLimit},
 	{minimumEnvelopeLimit, "MaxEnvelopeSize is below 8,192", 0, 0, sender, "w:EncodingLimit", "MinimumEnvelopeLimit", 0x8033807E, 4, 29, textLimit},
@@ -132,6 +137,7 @@ var faults = [...]faultRow{
 	{invalidParameter, "a value cannot be NULL", cim.StatusIllegalNull, 0, sender, "w:InvalidParameter", "", 87, 4, 5, textArgument},
 	{readOnly, "a property in a Put cannot be written", cim.StatusReadOnly, 0, sender, "x:InvalidRepresentation", "InvalidValues", 0x80338056, 1, 7, "The instance cannot be written like this."},
 	{alreadyExists, "the provider says that it is there already", cim.StatusAlreadyExists, 0, sender, "w:AlreadyExists", "", 0x80338033, 11, 20, "The resource exists already."},
+	{invalidFilter, "a SelectorFilter that cannot be, a query about another class than the resource URI, a Filter that is neither text nor one element", 0, 0, sender, "n:CannotProcessFilter", "", 0x8033801A, 15, 17, "The filter cannot be processed."},
 	{invalidFilter, "the query is no WQL, or asks for what the class has not", cim.StatusInvalidQuery, 0, sender, "n:CannotProcessFilter", "", 0x8033801A, 15, 17, "The filter cannot be processed."},
 	{filterDialect, "another filter dialect", 0, 0, sender, "n:FilterDialectRequestedUnavailable", "", 0x80338019, 14, 11, "The filter dialect is not supported."},
 	{filteringRequired, "Enumerate of `*` without a query", 0, 0, sender, "w:UnsupportedFeature", "FilteringRequired", 0x80338070, 7, 11, "All classes at once cannot be enumerated."},
@@ -142,12 +148,13 @@ var faults = [...]faultRow{
 	{contextInUse, "another Pull of this enumeration is under way", 0, 0, sender, "w:Concurrency", "", 0x80338032, 1, 19, "The resource is in use."},
 	{quotaLimit, "too many enumerations are open", 0, 0, sender, "w:QuotaLimit", "", 0x8033803F, 1, 30, "The service is busy with other requests; try again later."},
 	{quotaLimit, "too many lists are being read at the same time", cim.StatusServerTooBusy, 0, sender, "w:QuotaLimit", "", 0x8033803F, 1, 30, "The service is busy with other requests; try again later."},
-	{fragmentUnsupported, "FragmentTransfer with something else than Get and Put of one property", 0, 0, sender, "w:UnsupportedFeature", "FragmentLevelAccess", 0x80338077, 7, 11, textFeature},
-	{fragmentDialect, "another fragment dialect", 0, 0, sender, "w:FragmentDialectNotSupported", "", 0x80338090, 7, 11, "The fragment dialect is not supported."},
-	{invalidFragment, "the fragment names no property", 0, 0, sender, "x:InvalidRepresentation", "InvalidFragment", 0x80338093, 12, 5, "The fragment names no property."},
+	{fragmentUnsupported, "FragmentTransfer with something else than Get and Put of an instance", 0, 0, sender, "w:UnsupportedFeature", "FragmentLevelAccess", 0x80338077, 7, 11, textFeature},
+	{fragmentDialect, "another fragment dialect", 0, 0, receiver, "w:FragmentDialectNotSupported", "", 0x80338090, 7, 11, "The fragment dialect is not supported."},
+	{fragmentPath, "the fragment is not one property of the class", 0, 0, sender, "n:CannotProcessFilter", "", 0x80338093, 12, 5, "The fragment cannot be processed."},
+	{invalidFragment, "the body of a Put of a fragment is no XmlFragment with that property", 0, 0, sender, "x:InvalidRepresentation", "InvalidFragment", 0x80338059, 4, 6, "The fragment is not valid."},
 	{accessDenied, "the account is no administrator", cim.StatusAccessDenied, 0, sender, "w:AccessDenied", "", 5, 2, 18, "Access is denied."},
 	{endpointUnavailable, "the server is about to stop", cim.StatusNotAvailable, 0, receiver, "a:EndpointUnavailable", "", 0x80338014, 1, 21, "The resource is not available now; try again later."},
-	{timedOut, "the time for the operation is over", 0, 0, receiver, "w:TimedOut", "", 0x80338029, 1, 15, "The operation did not complete within the time allowed."},
+	{timedOut, "the time for the operation, or for sending the request, is over", 0, 0, receiver, "w:TimedOut", "", 0x80338029, 1, 15, "The operation did not complete within the time allowed."},
 	{internalError, "anything else: the text stays in the log", 0, 0, receiver, "w:InternalError", "", 0, 1, 0, textInternal},
 	{internalError, "the provider says that it is not the time for it", cim.StatusInvalidOperation, 0, receiver, "w:InternalError", "", 0, 1, 7, textInternal},
 }

@@ -22,12 +22,7 @@ func (x *exchange) writeFault(f *fault) {
 	w.Element("a:MessageID", x.server.newID())
 	w.Element("a:To", anonymousAddress)
 	w.Element("a:RelatesTo", x.request.relatesTo())
-	if id := x.request.operationID; id != "" {
-		w.Element("p:OperationID", id, "s:mustUnderstand", "false")
-	}
-	if id := x.request.sequenceID; id != "" {
-		w.Element("p:SequenceId", id, "s:mustUnderstand", "false")
-	}
+	w.Raw(x.request.faultReferences)
 	for _, name := range f.notUnderstood { // SOAP 1.2 Part 1, 5.4.8
 		if name.Space == "" {
 			w.Start("s:NotUnderstood", "qname", name.Local)

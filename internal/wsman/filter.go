@@ -28,6 +28,13 @@ func (x *exchange) filter(en *enumeration, request soap.Element) error {
 		}
 		return nil
 	}
+	children := 0
+	for range filter.Children() {
+		children++
+	}
+	if children > 1 || children == 1 && strings.TrimSpace(filter.Text()) != "" { // DSP0226, R8.2.1-3
+		return newFault(invalidFilter, "a Filter contains text, or one element")
+	}
 	dialect, _ := filter.Attr("", "Dialect")
 	dialect = strings.TrimSpace(dialect)
 	switch {

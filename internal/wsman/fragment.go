@@ -22,16 +22,21 @@ func readFragment(header soap.Element) (*fragment, error) {
 	if dialect, ok := header.Attr("", "Dialect"); ok && strings.TrimSpace(dialect) != dialectXPath {
 		return nil, newFault(fragmentDialect, "only "+dialectXPath+" is")
 	}
+	if _, said := header.Attr(soap.NamespaceEnvelope, "mustUnderstand"); said {
+		if must, _ := soap.MustUnderstand(header); !must { // MS-WSMV 3.1.4.1.18
+			return nil, newFault(invalidHeader, "FragmentTransfer must be understood: who ignores it changes the whole instance")
+		}
+	}
 	f := &fragment{text: header.Text()}
 	if len(f.text) > maxURIBytes {
-		return nil, newFault(fragmentUnsupported, "the path is too long; it should name one property")
+		return nil, newFault(fragmentPath, "the path is too long; it should name one property")
 	}
 	steps := strings.Split(strings.Trim(strings.TrimSpace(f.text), "/"), "/")
 	if steps[len(steps)-1] == "text()" {
 		f.value, steps = true, steps[:len(steps)-1]
 	}
 	if len(steps) == 0 || len(steps) > 2 {
-		return nil, newFault(fragmentUnsupported, "the path should name one property")
+		return nil, newFault(fragmentPath, "the path should name one property")
 	}
 	for i, step := range steps {
 		_, local, prefixed := strings.Cut(step, ":")
@@ -39,7 +44,7 @@ func readFragment(header soap.Element) (*fragment, error) {
 			steps[i] = local
 		}
 		if steps[i] == "" || strings.ContainsAny(steps[i], "[]()*@:. ") {
-			return nil, newFault(fragmentUnsupported, "the path should name one property")
+			return nil, newFault(fragmentPath, "the path should name one property")
 		}
 	}
 	f.names = steps
@@ -54,7 +59,7 @@ func (f *fragment) property(c *cim.Class) (*cim.Property, error) {
 	name := f.names[len(f.names)-1]
 	p := c.Property(name)
 	if p == nil || len(f.names) == 2 && !strings.EqualFold(f.names[0], c.Name) {
-		return nil, newFault(invalidFragment, c.Name+" has no property "+name)
+		return nil, newFault(fragmentPath, c.Name+" has no property "+name)
 	}
 	return p, nil
 }
@@ -62,14 +67,14 @@ func (f *fragment) property(c *cim.Class) (*cim.Property, error) {
 // arguments reads the new value of the property from an XmlFragment.
 func (f *fragment) arguments(root soap.Element, p *cim.Property) ([]cim.Argument, error) {
 	if !root.Is(soap.NamespaceWSMan, "XmlFragment") {
-		return nil, newFault(schemaValidation, "the Body must contain an element XmlFragment")
+		return nil, newFault(invalidFragment, "the Body must contain an element XmlFragment")
 	}
 	if f.value {
 		return []cim.Argument{{Name: p.Name, Value: cim.StringValue(root.Text())}}, nil
 	}
 	arguments := decodeArguments(root, 1)
 	if len(arguments) != 1 || !strings.EqualFold(arguments[0].Name, p.Name) {
-		return nil, newFault(schemaValidation, "the XmlFragment must contain "+p.Name+" only")
+		return nil, newFault(invalidFragment, "the XmlFragment must contain "+p.Name+" only")
 	}
 	return arguments, nil
 }

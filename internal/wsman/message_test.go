@@ -130,6 +130,9 @@ const namespaces = `xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="h
 func (m message) String() string {
 	var b strings.Builder
 	b.WriteString(`<s:Envelope ` + namespaces + `><s:Header><a:To>http://windows-host:5985/wsman</a:To><a:MessageID>` + messageID + `</a:MessageID>`)
+	if !strings.Contains(m.header, "<a:ReplyTo") {
+		b.WriteString(`<a:ReplyTo><a:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:Address></a:ReplyTo>`)
+	}
 	if m.action != "" {
 		b.WriteString(`<a:Action s:mustUnderstand="true">` + m.action + `</a:Action>`)
 	}

@@ -2,6 +2,7 @@ package wsman
 
 import (
 	"encoding/hex"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -22,25 +23,24 @@ const language = "en-US"
 
 // Limits that the protocol sets or leaves to us.
 const (
-	maxIDBytes      = 1024 // of what is echoed: MessageID, OperationID and SequenceId
-	maxURIBytes     = 2048 // of a resource URI or an action (DSP0226, clause 13)
-	minEnvelopeSize = 8192 // that a client may set (DSP0226, 6.2)
+	maxURIBytes     = 2048 // of an action, a resource URI, a MessageID and an ActivityId (DSP0226, clause 13; MS-WSMV 3.1.4.1.12)
+	minEnvelopeSize = 8192 // that a client may set (DSP0226, R6.2-4)
 )
 
 // request is what the header of a message says.
 type request struct {
-	action        string
-	resourceURI   string
-	messageID     string
-	operationID   string
-	sequenceID    string
-	timeout       time.Duration // 0 if not given
-	maxEnvelope   int           // in bytes on the wire; 0 if not given
-	selectors     []cim.Argument
-	fragment      *fragment
-	managed       bool // whether the options are those of an MI client: PowerShell
-	preciseArrays bool // whether NULL and empty arrays should be told apart
-	classes       classOptions
+	action          string
+	resourceURI     string
+	messageID       string
+	replyReferences []byte        // header blocks that a reply repeats
+	faultReferences []byte        // header blocks that a fault repeats
+	timeout         time.Duration // 0 if not given
+	maxEnvelope     int           // in bytes on the wire; 0 if not given
+	selectors       []cim.Argument
+	fragment        *fragment
+	managed         bool // whether the options are those of an MI client: PowerShell
+	preciseArrays   bool // whether NULL and empty arrays should be told apart
+	classes         classOptions
 }
 
 // relatesTo returns what tells the client which of its requests this reply is for, exactly as it wrote it.
@@ -57,6 +57,7 @@ type known int
 const (
 	unknown known = iota
 	ignored       // understood as a hint or as of no consequence here
+	hTo
 	hAction
 	hMessageID
 	hReplyTo
@@ -67,16 +68,20 @@ const (
 	hOperationTimeout
 	hMaxEnvelopeSize
 	hFragmentTransfer
-	hOperationID
-	hSequenceID
+	hLocale
+	hDataLocale
+	hActivityID
 	knownCount
 )
 
-// identify classifies a header block. To is ignored: pywinrm sends http://windows-host:5985/wsman, whatever it calls.
+// identify classifies a header block. OperationID and SequenceId are ignored, because a reply that repeats them promises to keep
+// replies for a client that comes back for them (MS-WSMV 3.1.4.1.39).
 func identify(name soap.Name) known {
 	switch name.Space {
 	case soap.NamespaceAddressing:
 		switch name.Local {
+		case "To":
+			return hTo
 		case "Action":
 			return hAction
 		case "MessageID":
@@ -85,7 +90,7 @@ func identify(name soap.Name) known {
 			return hReplyTo
 		case "FaultTo":
 			return hFaultTo
-		case "To", "From", "RelatesTo":
+		case "From", "RelatesTo":
 			return ignored
 		}
 	case soap.NamespaceWSMan:
@@ -102,16 +107,18 @@ func identify(name soap.Name) known {
 			return hMaxEnvelopeSize
 		case "FragmentTransfer":
 			return hFragmentTransfer
-		case "Locale", "RequestTotalItemsCountEstimate":
+		case "Locale":
+			return hLocale
+		case "RequestTotalItemsCountEstimate":
 			return ignored
 		}
 	case soap.NamespaceMSWSMan:
 		switch name.Local {
-		case "OperationID":
-			return hOperationID
-		case "SequenceId":
-			return hSequenceID
-		case "DataLocale", "SessionId", "ActivityId":
+		case "DataLocale":
+			return hDataLocale
+		case "ActivityId":
+			return hActivityID
+		case "SessionId", "OperationID", "SequenceId":
 			return ignored
 		}
 	}
@@ -145,17 +152,15 @@ func (r *request) read(header soap.Element) error {
 			blocks[k] = block
 		}
 	}
-	for _, echoed := range []struct {
-		to *string
-		k  known
-	}{{&r.messageID, hMessageID}, {&r.operationID, hOperationID}, {&r.sequenceID, hSequenceID}} {
-		text := blocks[echoed.k].Text()
-		if len(text) > maxIDBytes {
-			note(newFault(invalidHeader, "the header "+blocks[echoed.k].Name().Local+" is longer than "+
-				strconv.Itoa(maxIDBytes)+" bytes"))
-			continue
+	for _, k := range [...]known{hMessageID, hActivityID} {
+		if block := blocks[k]; len(block.Text()) > maxURIBytes {
+			note(newFault(invalidHeader, "the header "+block.Name().Local+" is longer than "+strconv.Itoa(maxURIBytes)+" bytes"))
+			blocks[k] = soap.Element{}
 		}
-		*echoed.to = text
+	}
+	r.messageID = blocks[hMessageID].Text()
+	if f := r.readReferences(blocks[hReplyTo], blocks[hFaultTo]); f != nil {
+		note(f)
 	}
 	if set := blocks[hOptionSet]; !set.IsZero() {
 		if f := r.readOptions(set); f != nil {
@@ -188,8 +193,14 @@ func (r *request) interpret(blocks *[knownCount]soap.Element) error {
 		return newFault(uriLimit, "Action and ResourceURI have "+strconv.Itoa(maxURIBytes)+" bytes at most")
 	case r.action == "":
 		return newFault(headerRequired, "the header Action is missing")
+	case blocks[hTo].IsZero(): // What it says does not matter: pywinrm sends http://windows-host:5985/wsman, whatever it calls.
+		return newFault(headerRequired, "the header To is missing")
 	case strings.TrimSpace(r.messageID) == "":
-		return newFault(headerRequired, "the header MessageID is missing")
+		return newFault(invalidHeader, "the header MessageID is missing or empty")
+	case blocks[hReplyTo].IsZero():
+		return newFault(headerRequired, "the header ReplyTo is missing; it must be the anonymous address "+anonymousAddress)
+	case r.resourceURI == "":
+		return newFault(invalidResource, "the header ResourceURI is missing")
 	}
 	for _, k := range [...]known{hReplyTo, hFaultTo} {
 		if block := blocks[k]; !block.IsZero() {
@@ -197,6 +208,14 @@ func (r *request) interpret(blocks *[knownCount]soap.Element) error {
 			if strings.TrimSpace(address.Text()) != anonymousAddress {
 				return newFault(addressingMode, block.Name().Local+" must be the anonymous address "+anonymousAddress)
 			}
+		}
+	}
+	for _, hint := range [...]struct {
+		known
+		cause
+	}{{hLocale, locale}, {hDataLocale, dataLocale}} {
+		if must, _ := soap.MustUnderstand(blocks[hint.known]); must {
+			return newFault(hint.cause, "there are replies in English only; a locale is a hint, without mustUnderstand")
 		}
 	}
 	if block := blocks[hOperationTimeout]; !block.IsZero() {
@@ -209,7 +228,7 @@ func (r *request) interpret(blocks *[knownCount]soap.Element) error {
 	if block := blocks[hMaxEnvelopeSize]; !block.IsZero() {
 		n, err := strconv.ParseUint(strings.TrimSpace(block.Text()), 10, 32)
 		switch {
-		case err != nil:
+		case err != nil && !errors.Is(err, strconv.ErrRange): // of which n is the largest number
 			return newFault(invalidHeader, "MaxEnvelopeSize must be a whole number of bytes")
 		case n < minEnvelopeSize:
 			return newFault(minimumEnvelopeLimit, "MaxEnvelopeSize must be at least "+strconv.Itoa(minEnvelopeSize))

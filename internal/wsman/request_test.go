@@ -16,7 +16,7 @@ func TestHeaders(t *testing.T) {
 		"un-namespaced mustUnderstand": `<x:Odd xmlns:x="urn:x" mustUnderstand="true"/>`,
 		"mustUnderstand false":         `<x:Odd xmlns:x="urn:x" s:mustUnderstand="0"/>`,
 		"for another role":             `<x:Odd xmlns:x="urn:x" s:mustUnderstand="true" s:role="urn:proxy"/>`,
-		"locale":                       `<w:Locale xml:lang="de-DE" s:mustUnderstand="true"/><p:DataLocale xml:lang="de-DE" s:mustUnderstand="true"/>`,
+		"locale":                       `<w:Locale xml:lang="de-DE" s:mustUnderstand="false"/><p:DataLocale xml:lang="de-DE"/>`,
 		"session":                      `<p:SessionId s:mustUnderstand="true">uuid:1</p:SessionId>`,
 		"reply to":                     `<a:ReplyTo><a:Address mustUnderstand="true"> http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous </a:Address></a:ReplyTo>`,
 		"timeout":                      `<w:OperationTimeout>PT60.000S</w:OperationTimeout>`,
@@ -34,10 +34,9 @@ func TestHeaders(t *testing.T) {
 			}
 		})
 	}
-	got := send(t, s, withHeader(get(wmi+"Test_Site", ""), `<p:OperationID>uuid:aBc</p:OperationID><p:SequenceId>7</p:SequenceId>`).String())
+	got := send(t, s, get(wmi+"Test_Site", "").String())
 	for name, want := range map[string]string{
-		"Action": transfer + "GetResponse", "To": "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
-		"OperationID": "uuid:aBc", "SequenceId": "7", "RelatesTo": messageID,
+		"Action": transfer + "GetResponse", "To": "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous", "RelatesTo": messageID,
 	} {
 		if got.text("Header/"+name) != want {
 			t.Errorf("%s is %q, want %q", name, got.text("Header/"+name), want)
@@ -51,7 +50,8 @@ func TestHeaders(t *testing.T) {
 // TestMissingHeaders takes the headers away altogether.
 func TestMissingHeaders(t *testing.T) {
 	s := server(t, newWorld(1), nil)
-	for _, header := range []string{"", "<s:Header/>", "<s:Header><a:Action>" + transfer + "Get</a:Action></s:Header>"} {
+	for _, header := range []string{"", "<s:Header/>", "<s:Header><a:Action>" + transfer + "Get</a:Action></s:Header>",
+		"<s:Header><a:To>x</a:To><a:MessageID>uuid:1</a:MessageID></s:Header>"} {
 		got := send(t, s, "<s:Envelope "+namespaces+">"+header+"<s:Body/></s:Envelope>")
 		if got.status != 500 || got.text("Body/Fault/Code/Subcode/Value") != "a:MessageInformationHeaderRequired" {
 			t.Errorf("%q: %s", header, got.raw)

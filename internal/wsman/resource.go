@@ -55,9 +55,6 @@ func cutPrefixFold(s, prefix string) (rest string, ok bool) {
 // resource finds what the request is about.
 func (x *exchange) resource() (resource, error) {
 	uri := normalizeURI(x.request.resourceURI)
-	if uri == "" {
-		return resource{}, newFault(invalidResource, "the header ResourceURI is missing")
-	}
 	r := resource{classes: x.request.classes}
 	var namespaceName, class string
 	selected, err := r.takeSelector(x.request.selectors, namespaceSelector)

@@ -105,11 +105,11 @@ func TestFragments(t *testing.T) {
 		}
 	}
 	for _, body := range []string{"", "<w:XmlFragment/>", "<w:XmlFragment><Total>1</Total></w:XmlFragment>", "<Test_Pack><Description/></Test_Pack>"} {
-		checkFault(t, fragment(put(wmi+"Test_Pack", "PackId=2", body), "Description"), "s:Sender", "w:SchemaValidationError", "")
+		checkFault(t, fragment(put(wmi+"Test_Pack", "PackId=2", body), "Description"), "s:Sender", "x:InvalidRepresentation", "InvalidFragment")
 	}
-	checkFault(t, fragment(get(wmi+"Test_Pack", "PackId=2"), "Test_Site/Description"), "s:Sender", "x:InvalidRepresentation", "InvalidFragment")
+	checkFault(t, fragment(get(wmi+"Test_Pack", "PackId=2"), "Test_Site/Description"), "s:Sender", "n:CannotProcessFilter", "")
 	for _, path := range []string{"", "/", "a/b/c", "Tags[1]", "*", "@x", "a b", strings.Repeat("x", 5000)} {
-		checkFault(t, fragment(get(wmi+"Test_Pack", "PackId=2"), path), "s:Sender", "w:UnsupportedFeature", "FragmentLevelAccess")
+		checkFault(t, fragment(get(wmi+"Test_Pack", "PackId=2"), path), "s:Sender", "n:CannotProcessFilter", "")
 	}
 }
 
