@@ -2,7 +2,6 @@ package wsman
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -142,11 +141,11 @@ func (x *exchange) maxElements(request soap.Element, space string) (int, error) 
 	if !ok {
 		return 1, nil
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(e.Text()), 10, 32)
-	if err != nil && !errors.Is(err, strconv.ErrRange) || n == 0 { // Beyond its range, n is the largest number.
+	n, ok := parseCount(e.Text())
+	if !ok || n == 0 {
 		return 0, newFault(schemaValidation, "MaxElements must be a whole number greater than zero")
 	}
-	return int(min(n, uint64(x.server.options.Limits.MaxElements))), nil
+	return min(n, x.server.options.Limits.MaxElements), nil
 }
 
 // identity returns who makes the request.

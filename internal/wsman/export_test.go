@@ -52,3 +52,10 @@ func FaultTable() string {
 	}
 	return b.String()
 }
+
+// OpenEnumerations returns how many enumerations a client may continue.
+func (s *Server) OpenEnumerations() int {
+	s.enumerations.mu.Lock()
+	defer s.enumerations.mu.Unlock()
+	return len(s.enumerations.open)
+}

@@ -167,8 +167,11 @@ type fault struct {
 	notUnderstood []soap.Name
 }
 
-// maxFaultText bounds the text of a fault, in which names of the request can occur.
-const maxFaultText = 2048
+// What of a request can occur in a fault is bounded.
+const (
+	maxFaultText     = 1024 // bytes of the text, in which names of the request can occur
+	maxNotUnderstood = 2048 // bytes of the names of headers that are not understood, with their namespaces
+)
 
 // newFault returns a fault without a WBEM status.
 func newFault(c cause, msg string) *fault {
@@ -290,6 +293,11 @@ func (x *exchange) fail(err error) int {
 		x.log(slog.LevelDebug, "wsman: fault", slog.String("fault", f.row.subcode), slog.Uint64("code", uint64(f.code())))
 	}
 	x.writeFault(f)
+	if size := x.writer.Len(); size > minEnvelopeSize || x.charset != soap.UTF8 && 2*size+2 > minEnvelopeSize {
+		// More than a client may be prepared for (DSP0226, R6.2-4): less is said.
+		x.request.faultReferences = nil
+		x.writeFault(&fault{row: f.row, status: f.status})
+	}
 	if f.row.http != 0 {
 		return f.row.http
 	}

@@ -2,8 +2,8 @@ package wsman
 
 import (
 	"encoding/hex"
-	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -135,6 +135,7 @@ func (r *request) read(header soap.Element) error {
 		}
 	}
 	var notUnderstood []soap.Name
+	bound, room := false, maxNotUnderstood
 	for block := range header.Children() {
 		name := block.Name()
 		switch k := identify(name); {
@@ -142,8 +143,11 @@ func (r *request) read(header soap.Element) error {
 			must, err := soap.MustUnderstand(block)
 			if err != nil {
 				note(newFault(invalidHeader, err.Error()))
-			} else if must && isForUs(block) && len(notUnderstood) < 16 {
-				notUnderstood = append(notUnderstood, name)
+			} else if must && isForUs(block) {
+				bound = true
+				if room -= len(name.Space) + len(name.Local); room >= 0 {
+					notUnderstood = append(notUnderstood, name)
+				}
 			}
 		case k == ignored:
 		case !blocks[k].IsZero():
@@ -167,7 +171,7 @@ func (r *request) read(header soap.Element) error {
 			note(f)
 		}
 	}
-	if len(notUnderstood) > 0 {
+	if bound {
 		f := newFault(mustUnderstand, "")
 		f.notUnderstood = notUnderstood
 		return f
@@ -226,14 +230,14 @@ func (r *request) interpret(blocks *[knownCount]soap.Element) error {
 		r.timeout = timeout
 	}
 	if block := blocks[hMaxEnvelopeSize]; !block.IsZero() {
-		n, err := strconv.ParseUint(strings.TrimSpace(block.Text()), 10, 32)
+		n, ok := parseCount(block.Text())
 		switch {
-		case err != nil && !errors.Is(err, strconv.ErrRange): // of which n is the largest number
+		case !ok:
 			return newFault(invalidHeader, "MaxEnvelopeSize must be a whole number of bytes")
 		case n < minEnvelopeSize:
 			return newFault(minimumEnvelopeLimit, "MaxEnvelopeSize must be at least "+strconv.Itoa(minEnvelopeSize))
 		}
-		r.maxEnvelope = int(min(n, 1<<30))
+		r.maxEnvelope = n
 	}
 	var err error
 	if block := blocks[hSelectorSet]; !block.IsZero() {
@@ -307,6 +311,18 @@ func (r *request) readOptions(set soap.Element) *fault {
 func isTrue(s string) bool {
 	s = strings.TrimSpace(s)
 	return s == "1" || strings.EqualFold(s, "true")
+}
+
+// parseCount reads a number without a sign and a fraction. One beyond the range of int becomes one near its end.
+func parseCount(s string) (n int, ok bool) {
+	s = strings.TrimSpace(s)
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = min(n, math.MaxInt/10-1)*10 + int(c-'0')
+	}
+	return n, s != ""
 }
 
 // newID returns a random UUID (RFC 9562, version 4) as Windows writes it: uuid: and capitals.

@@ -74,7 +74,7 @@ func TestNotUnderstood(t *testing.T) {
 			}
 		}
 	}
-	if named != 16 {
+	if named != 40 {
 		t.Errorf("%d headers are named", named)
 	}
 }
