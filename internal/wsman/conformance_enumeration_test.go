@@ -89,6 +89,21 @@ func TestContextRequired(t *testing.T) {
 	}
 }
 
+// TestPolymorphismModes checks that the modes of DSP0227 make no difference where no class has subclasses.
+func TestPolymorphismModes(t *testing.T) {
+	s := server(t, newWorld(2), nil)
+	ask := func(mode string) string {
+		_, body, _ := strings.Cut(send(t, s, enumerate(wmi+"Test_Pack", "", mode+"<w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements>")).raw, "<s:Body>")
+		return body
+	}
+	want := ask("")
+	for _, mode := range []string{"IncludeSubClassProperties", " ExcludeSubClassProperties ", "None"} {
+		if got := ask("<b:PolymorphismMode>" + mode + "</b:PolymorphismMode>"); got != want {
+			t.Errorf("%s: %s", mode, got)
+		}
+	}
+}
+
 // TestGetChangesNothing reads an instance twice.
 func TestGetChangesNothing(t *testing.T) {
 	w := newWorld(2)

@@ -14,8 +14,9 @@
 //     an enumeration expires when it has been idle for a while.
 //   - Instances carry the URI of the form that was asked for, with namespace and class spelled as the server does.
 //   - A projection (SELECT A, B) makes w:XmlFragment elements under a wmi URI, and shorter instances under a DMTF URI.
+//   - OperationID is not repeated, because a reply that was lost is not kept (MS-WSMV 3.1.4.1.39).
 //   - A static method takes selectors and ignores them, if they name an instance of the class.
 //
-// Sources: DSP0226 (WS-Management 1.2), DSP0227 (CIM binding), DSP0230 (WS-CIM mapping), MS-WSMV, WS-Addressing 2004/08,
+// Sources: DSP0226 (WS-Management), DSP0227 (CIM binding), DSP0230 (WS-CIM mapping), MS-WSMV, WS-Addressing 2004/08,
 // WS-Transfer 2004/09, WS-Enumeration 2004/09, and of the Windows SDK the header wsmerror.h.
 package wsman
