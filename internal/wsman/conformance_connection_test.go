@@ -96,7 +96,7 @@ func reset(t *testing.T, c *net.TCPConn) {
 // TestConnectionsThatEndEarly has clients leave at every point of a request and of its reply: those who still listen get the right
 // fault, and nothing stays behind of any of them, neither a goroutine nor an open enumeration nor a sequence of instances.
 func TestConnectionsThatEndEarly(t *testing.T) {
-	const many = 20_000
+	const many, clients = 12_000, 3
 	big := newWorld(many)
 	for i := range big.packs {
 		big.packs[i].Description = strings.Repeat("x", 800)
@@ -104,7 +104,7 @@ func TestConnectionsThatEndEarly(t *testing.T) {
 	l := listen(t, big, func(o *wsman.Options) {
 		o.Limits.MaxElements, o.Limits.MaxEnvelopeSize = many, 32<<20
 	}, nil)
-	site, whole := post(getSite), post(enumerate(wmi+"Test_Pack", "", "<w:OptimizeEnumeration/><w:MaxElements>19999</w:MaxElements>"))
+	site, whole := post(getSite), post(enumerate(wmi+"Test_Pack", "", "<w:OptimizeEnumeration/><w:MaxElements>11999</w:MaxElements>"))
 	chunked := strings.Replace(post(""), "Content-Length: 0", "Transfer-Encoding: chunked", 1)
 
 	for _, c := range []struct {
@@ -147,7 +147,7 @@ func TestConnectionsThatEndEarly(t *testing.T) {
 			if c.blocked {
 				l.blocked = make(chan struct{})
 			}
-			for range 5 {
+			for range clients {
 				began := l.started.Load()
 				connection := l.dial(t)
 				_, err := io.WriteString(connection, c.sent)
@@ -158,11 +158,11 @@ func TestConnectionsThatEndEarly(t *testing.T) {
 				c.leave(t, connection)
 				connection.Close()
 			}
-			eventually(t, "not as many enumerations are open as should be", func() bool { return l.server.OpenEnumerations() == 5*c.open })
+			eventually(t, "not as many enumerations are open as should be", func() bool { return l.server.OpenEnumerations() == clients*c.open })
 			eventually(t, "sequences of instances have not ended", func() bool {
-				return l.started.Load()-l.ended.Load() == int64(5*c.open)
+				return l.started.Load()-l.ended.Load() == int64(clients*c.open)
 			})
-			if c.blocked && l.started.Load() != started+5 {
+			if c.blocked && l.started.Load() != started+clients {
 				t.Errorf("%d sequences began", l.started.Load()-started)
 			}
 			// An enumeration whose first items did not arrive expires like any other.

@@ -28,6 +28,8 @@ func FuzzServeHTTP(f *testing.F) {
 		}
 	}
 	f.Add([]byte(identify), "text/xml", true)
+	f.Add([]byte(withHeader(get(wmi+"Test_Site", ""), `<a:ReplyTo><a:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:Address>`+
+		`<a:ReferenceParameters><x:One xmlns:x="urn:x" x:y="z" xml:lang="en">1<Two/></x:One></a:ReferenceParameters></a:ReplyTo>`).String()), "application/soap+xml", false)
 	f.Add(toUTF16(getSite, "le"), "application/soap+xml;charset=UTF-16", false)
 	f.Add([]byte(enumerate(wmi+"*", "", "<w:OptimizeEnumeration/>"+wqlFilter("select PackId from Test_Pack where Description like 'P%'"))), "application/soap+xml", false)
 	f.Add([]byte(put(wmi+"Test_Site", "", `<Test_Site><Company>x</Company></Test_Site>`).String()), "application/soap+xml", false)
