@@ -109,6 +109,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"clearinghouse/sqlite":    {"licensing", "keycode", "clearinghouse", "sqlitedb"},
 		"clearinghouse/storetest": {"licensing", "keycode", "clearinghouse"},
 		"activation":              {"licensing", "keycode", "clearinghouse", "store"},
+		"discovery":               {"licensing", "store"},
 		"inventory":               {"licensing", "keycode", "clearinghouse", "store"},
 		"issuance":                {"licensing", "store"},
 		"reporting":               {"licensing", "store"},
@@ -159,7 +160,7 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 	for _, tags := range []string{"", "crashtest"} {
 		packages := goList(t, tags)
 		for _, name := range []string{
-			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "inventory", "issuance", "reporting", "wsman/soap", "privatefile",
+			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "discovery", "inventory", "issuance", "reporting", "wsman/soap", "privatefile",
 		} {
 			for _, dep := range packages[module+name].Deps {
 				if dep == "net/http" || dep == "database/sql" || within(dep, []string{sqlite, "modernc.org/sqlite"}) {

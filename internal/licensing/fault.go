@@ -17,7 +17,7 @@ const (
 	NotFound                  // no such agreement, license, code, key pack or server
 	AlreadyExists             // a code already used, a key pack already installed
 	NotActivated              // this license server must be activated first
-	Unavailable               // the clearinghouse cannot be reached now
+	Unavailable               // the clearinghouse or the directory cannot be reached now, or there is none
 	Denied                    // the caller may not do this
 	Limited                   // too many failed attempts
 	Unlicensed                // there is no CAL for the device or user; the cause is a DenialReason

@@ -1,6 +1,9 @@
 package licensing
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Contact is who runs the license server: the writable properties of Win32_TSLicenseServer.
 type Contact struct {
@@ -35,6 +38,27 @@ const (
 	Domain    ServerRole = 1
 	Forest    ServerRole = 2
 )
+
+// String returns the role in the words of the documentation of Win32_TSLicenseServer.
+func (r ServerRole) String() string {
+	switch r {
+	case Workgroup:
+		return "workgroup"
+	case Domain:
+		return "domain"
+	case Forest:
+		return "forest"
+	}
+	return fmt.Sprintf("role %d", uint32(r))
+}
+
+// ParseServerRole checks a role that a caller gave: 0 to 2.
+func ParseServerRole(n uint32) (ServerRole, error) {
+	if n > uint32(Forest) {
+		return 0, Faultf(Invalid, "ServerRole %d is not valid: 0 workgroup, 1 domain, 2 forest", n)
+	}
+	return ServerRole(n), nil
+}
 
 // Server is what a license server knows about itself.
 type Server struct {
