@@ -110,6 +110,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"clearinghouse/storetest": {"licensing", "keycode", "clearinghouse"},
 		"activation":              {"licensing", "keycode", "clearinghouse", "store"},
 		"discovery":               {"licensing", "store"},
+		"directory":               {"licensing"},
 		"inventory":               {"licensing", "keycode", "clearinghouse", "store"},
 		"issuance":                {"licensing", "store"},
 		"reporting":               {"licensing", "store"},
@@ -154,9 +155,9 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-// TestProtocolsAndStoresStayOutside holds back net/http and SQLite, which only the edges use.
+// TestProtocolsAndStoresStayOutside holds back net/http, LDAP and SQLite, which only the edges use.
 func TestProtocolsAndStoresStayOutside(t *testing.T) {
-	const sqlite = "zombiezen.com/go/sqlite"
+	const sqlite, ldap = "zombiezen.com/go/sqlite", "github.com/go-ldap/ldap/v3"
 	for _, tags := range []string{"", "crashtest"} {
 		packages := goList(t, tags)
 		for _, name := range []string{
@@ -173,6 +174,8 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 				switch {
 				case within(imported, []string{sqlite}) && !p.Standard && strings.HasPrefix(path, "calkeeper/") &&
 					!within(path, ours("sqlitedb", "store/sqlite", "clearinghouse/sqlite", "reporting/sqlite")):
+					t.Errorf("%s imports %s", path, imported)
+				case imported == ldap && strings.HasPrefix(path, "calkeeper/") && path != module+"directory":
 					t.Errorf("%s imports %s", path, imported)
 				case within(imported, ours("app", "demo")) && !within(path, append(ours("app", "demo"), "calkeeper/cmd")):
 					t.Errorf("%s imports %s: only commands do", path, imported)
