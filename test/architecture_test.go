@@ -127,7 +127,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"metrics":                 {"licensing", "store", "issuance"},
 		// It brings its own throw-away database.
 		"simulation": {"licensing", "store", "issuance", "store/sqlite", "sqlitedb"},
-		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "inventory", "issuance", "reporting", "auth", "privatefile", "cim"},
+		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "discovery", "inventory", "issuance", "reporting", "auth", "privatefile", "cim"},
 	}
 	everything := []string{"app", "demo"} // they may import all, and only commands import them
 	packages := goList(t, "")

@@ -348,6 +348,12 @@ func TestUnsupportedMethods(t *testing.T) {
 	for _, method := range []string{"AddLStoTSLSGroup", "RemoveLSfromTSLSGroup", "PublishLS", "UnpublishLS", "RegisterLSToSCP", "UnRegisterLSFromSCP"} {
 		m.want(t, notAvailable, serverClass, method, nil)
 	}
+	for role, want := range []uint32{done, notAvailable, notAvailable, invalidParameter} {
+		m.want(t, want, serverClass, "ChangeRole", nil, client.Uint32("ServerRole", uint32(role)))
+	}
+	if is, ok := m.want(t, done, serverClass, "IsLSinTSLSGroup", nil, client.Text("Domain", "example.com")).Values.Bool("IsMember"); is || !ok {
+		t.Errorf("IsLSinTSLSGroup says %v, %v; want false", is, ok)
+	}
 	for method, out := range map[string]string{
 		"IsLSonDC": "OnDC", "IsLSPreventUpgradeGPEnabled": "Enabled", "IsLSPublished": "Published", "IsLSRegisteredToSCP": "Registered",
 	} {

@@ -58,7 +58,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	options := app.LicenseServerOptions{
 		Dir: config.Dir, Name: config.Name, Names: config.Aliases, ListenHTTP: config.ListenHTTP, ListenHTTPS: config.ListenHTTPS,
 		Certificate: config.Certificate, CertificateKey: config.CertificateKey, AllowUnencrypted: config.AllowUnencrypted,
-		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, APIRate: config.APIRate, Logger: log,
+		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, Directory: config.Directory, APIRate: config.APIRate, Logger: log,
 	}
 	var house *app.Clearinghouse
 	switch {

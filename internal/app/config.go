@@ -13,6 +13,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"calkeeper/internal/directory"
+	"calkeeper/internal/discovery"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
 )
@@ -42,6 +44,12 @@ type Settings struct {
 	OverUse               *string  `toml:"over-use" name:"over-use" env:"CALKEEPER_OVER_USE" placeholder:"POLICY" help:"What happens when more per user CALs are asked for than there are, where a key pack says nothing else: allow or deny. Default: allow."`
 	OverUseLimit          *uint32  `toml:"over-use-limit" name:"over-use-limit" env:"CALKEEPER_OVER_USE_LIMIT" placeholder:"PERCENT" help:"With over-use deny: up to how many percent of the CALs are issued. Default: 100, which allows none."`
 	APIRate               *uint32  `toml:"api-rate" name:"api-rate" env:"CALKEEPER_API_RATE" placeholder:"N" help:"How many requests per second each session host or account may make of the REST API. Default: 200."`
+	DirectoryURL          *string  `toml:"directory-url" name:"directory-url" env:"CALKEEPER_DIRECTORY_URL" placeholder:"URL" help:"A domain controller of Active Directory: ldaps://HOST, or ldap://HOST, which starts TLS. Default: no directory."`
+	DirectoryUser         *string  `toml:"directory-user" name:"directory-user" env:"CALKEEPER_DIRECTORY_USER" placeholder:"NAME" help:"The license server's service account in the directory: user@domain, DOMAIN\\user or a distinguished name."`
+	DirectoryPasswordFile *string  `toml:"directory-password-file" name:"directory-password-file" env:"CALKEEPER_DIRECTORY_PASSWORD_FILE" placeholder:"FILE" help:"File whose first line is that account's password."`
+	DirectoryCAFile       *string  `toml:"directory-ca-file" name:"directory-ca-file" env:"CALKEEPER_DIRECTORY_CA_FILE" placeholder:"FILE" help:"PEM file with the certificates that the domain controller's may come from. Default: those that the system trusts."`
+	DirectoryComputer     *string  `toml:"directory-computer" name:"directory-computer" env:"CALKEEPER_DIRECTORY_COMPUTER" placeholder:"NAME" help:"Name of the license server's computer account. Default: the first part of its name."`
+	DirectorySite         *string  `toml:"directory-site" name:"directory-site" env:"CALKEEPER_DIRECTORY_SITE" placeholder:"NAME" help:"The site in which it is published. Default: that of the domain controller."`
 	ReadyFile             *string  `toml:"ready-file" name:"ready-file" env:"CALKEEPER_READY_FILE" placeholder:"FILE" help:"Write the addresses to this file, as JSON, when ready."`
 	LogSettings           `kong:"-"`
 }
@@ -67,7 +75,8 @@ type Config struct {
 	EmbeddedClearinghouse bool
 	ClearinghouseListen   string
 	Policies              issuance.Policies
-	APIRate               uint32 // requests per second
+	APIRate               uint32              // requests per second
+	Directory             discovery.Directory // nil: none
 	ReadyFile             string
 	Log                   LogConfig
 }
@@ -102,7 +111,7 @@ func LoadSettings(path string) (Settings, error) {
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.ReadyFile} {
+	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.DirectoryPasswordFile, s.DirectoryCAFile, s.ReadyFile} {
 		if p != nil && *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -180,7 +189,11 @@ func Resolve(layers ...Settings) (Config, error) {
 		}
 		c.EnrolmentKey = strings.TrimSpace(string(key))
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	c.Directory, err = s.directory(c.Name)
+	return c, err
 }
 
 // merge returns the settings of the first layer that has each. The enrolment key and its file are one setting.
@@ -240,6 +253,26 @@ func (s *Settings) policies() (issuance.Policies, error) {
 		return p, fmt.Errorf("over-use-limit: %s", licensing.Message(err))
 	}
 	return p, nil
+}
+
+// directory returns what a license server of that name is known in, nil if it is in none.
+func (s *Settings) directory(name string) (discovery.Directory, error) {
+	if value(s.DirectoryURL) != "" {
+		d, err := directory.New(directory.Options{
+			URL: *s.DirectoryURL, User: value(s.DirectoryUser), PasswordFile: value(s.DirectoryPasswordFile), CAFile: value(s.DirectoryCAFile),
+			ServerName: name, Computer: value(s.DirectoryComputer), Site: value(s.DirectorySite),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return d, nil
+	}
+	for _, p := range []*string{s.DirectoryUser, s.DirectoryPasswordFile, s.DirectoryCAFile, s.DirectoryComputer, s.DirectorySite} {
+		if value(p) != "" {
+			return nil, errors.New("the settings of the directory go with directory-url: give the domain controller, as ldaps://dc1.example.com")
+		}
+	}
+	return nil, nil
 }
 
 // check finds what cannot work before anything is opened.

@@ -35,6 +35,12 @@ security-group = false
 over-use = "deny"
 over-use-limit = 110
 api-rate = 50
+directory-url = "ldaps://dc1.example.org"
+directory-user = "calkeeper-ls1@example.org"
+directory-password-file = "/etc/directory-password"
+directory-ca-file = "/etc/directory-ca.pem"
+directory-computer = "LS1"
+directory-site = "Paris"
 ready-file = "/run/ready.json"
 log-level = "debug"
 log-format = "json"
@@ -169,6 +175,15 @@ func TestResolveRefusesWhatCannotWork(t *testing.T) {
 		{`over-use-limit = 110`, "goes with over-use deny"},
 		{"over-use = \"deny\"\nover-use-limit = 99", "100 to 100000"},
 		{`api-rate = 0`, "api-rate is 0"},
+		{`directory-url = "http://dc1.example.org"`, "directory-url begins with http"},
+		{`directory-url = "ldaps://dc1.example.org"`, "directory-user and directory-password-file"},
+		{"directory-url = \"ldaps://dc1.example.org\"\ndirectory-user = \"a\"", "directory-password-file"},
+		{"directory-url = \"ldaps://dc1.example.org\"\ndirectory-user = \"a\"\ndirectory-password-file = \"/nonexistent/key\"", "/nonexistent/key"},
+		{`directory-user = "a"`, "directory-url"},
+		{`directory-password-file = "a"`, "directory-url"},
+		{`directory-ca-file = "a"`, "directory-url"},
+		{`directory-computer = "a"`, "directory-url"},
+		{`directory-site = "a"`, "directory-url"},
 		{`log-level = "loud"`, "debug, info, warn and error"},
 		{`log-format = "xml"`, "text and json"},
 	} {
@@ -234,6 +249,37 @@ func TestEnrolmentKeyAndItsFileAreOneSetting(t *testing.T) {
 	}
 }
 
+func TestDirectoryIsNoneUnlessGiven(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "calkeeper.toml")
+	write(t, filepath.Join(dir, "password"), "SECRET\n")
+	for _, test := range []struct {
+		text string
+		want bool
+	}{
+		{"", false},
+		{`directory-url = ""`, false},
+		{"directory-url = \"ldaps://dc1.example.org\"\ndirectory-user = \"a\"\ndirectory-password-file = \"password\"", true}, // relative to the configuration
+	} {
+		write(t, config, test.text)
+		file, err := app.LoadSettings(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := app.Resolve(file, app.DefaultSettings("ls1"))
+		if err != nil || (c.Directory != nil) != test.want {
+			t.Errorf("%q: %v, %v; want one: %v", test.text, c.Directory, err, test.want)
+		}
+	}
+	write(t, config, "name = \"192.0.2.1\"\ndirectory-url = \"ldaps://dc1.example.org\"\ndirectory-user = \"a\"\ndirectory-password-file = \"password\"")
+	file, err := app.LoadSettings(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = app.Resolve(file, app.DefaultSettings("ls1"))
+	checkError(t, err, nil, "directory-computer is missing")
+}
+
 func TestLoadSettingsNamesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "calkeeper.toml")
 	if _, err := app.LoadSettings(path); err == nil || !strings.Contains(err.Error(), path) {
@@ -259,7 +305,7 @@ func FuzzLoadConfig(f *testing.F) {
 			}
 			return
 		}
-		s.EnrolmentKeyFile = nil // no file of this machine is to be read
+		s.EnrolmentKeyFile, s.DirectoryPasswordFile, s.DirectoryCAFile = nil, nil, nil // no file of this machine is to be read
 		c, err := app.Resolve(s, app.DefaultSettings("host"))
 		if err == nil && (c.Dir == "" || c.Name == "" || c.ListenHTTP+c.ListenHTTPS == "") {
 			t.Errorf("the configuration cannot work: %+v", c)

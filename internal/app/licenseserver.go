@@ -24,6 +24,7 @@ import (
 	"calkeeper/internal/cim"
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/clearinghouse/client"
+	"calkeeper/internal/discovery"
 	"calkeeper/internal/inventory"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/keycode"
@@ -62,6 +63,8 @@ type LicenseServerOptions struct {
 
 	Policies issuance.Policies
 
+	Directory discovery.Directory // nil: none
+
 	Authority    *clearinghouse.Authority // nil: no clearinghouse
 	Transport    http.RoundTripper        // to it; nil: HTTPS
 	EnrolmentKey string
@@ -72,6 +75,7 @@ type LicenseServerOptions struct {
 // LicenseServer is a running license server.
 type LicenseServer struct {
 	Activation *activation.Service
+	Discovery  *discovery.Service
 	Inventory  *inventory.Service
 	Issuance   *issuance.Service
 	Reporting  *reporting.Service
@@ -135,6 +139,7 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	if err != nil {
 		return nil, err
 	}
+	l.Discovery = discovery.New(l.store, discovery.Options{Directory: o.Directory, Now: time.Now})
 	l.Inventory = inventory.New(l.store, house, inventory.Options{Now: time.Now, Random: rand.Reader, Logger: o.Logger, Step: crashStep})
 	l.metrics = metrics.New(Version)
 	l.Issuance = issuance.New(l.store, issuance.Options{
@@ -176,7 +181,8 @@ func (l *LicenseServer) Start() (err error) {
 // handler returns what all listeners serve.
 func (l *LicenseServer) handler() (http.Handler, error) {
 	provider := &tlswmiprov.Provider{
-		Activation: l.Activation, Inventory: l.Inventory, Issuance: l.Issuance, Reporting: l.Reporting, Version: Version, Logger: l.options.Logger,
+		Activation: l.Activation, Discovery: l.Discovery, Inventory: l.Inventory, Issuance: l.Issuance, Reporting: l.Reporting,
+		Version: Version, Logger: l.options.Logger,
 	}
 	namespace, err := provider.Namespace()
 	if err != nil {

@@ -80,13 +80,8 @@ type (
 	}
 )
 
-const (
-	aDirectory    = "a directory, and none is configured"
-	roleUnchanged = "a directory for any role but workgroup"
-)
-
 func (p *Provider) licenseServer() (*cim.Class, error) {
-	a := p.Activation
+	a, d := p.Activation, p.Discovery
 	return define[LicenseServer](
 		cim.Singleton(),
 		cim.Provided(providerName),
@@ -100,8 +95,10 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 		activates(p, "ActivateServerAutomatic", func(ctx context.Context, actor string, _ none) error {
 			return a.ActivateAutomatic(ctx, actor)
 		}),
-		unavailable[none, none]("AddLStoTSLSGroup", aDirectory),
-		unavailable[roleIn, none]("ChangeRole", roleUnchanged),
+		changes("AddLStoTSLSGroup", func(ctx context.Context, actor string, _ none) error { return d.AddToGroup(ctx, actor) }),
+		changes("ChangeRole", func(ctx context.Context, actor string, in roleIn) error {
+			return d.ChangeRole(ctx, actor, uint32(in.Role))
+		}),
 		unsupported[none, none]("CreateTSCGroup"),
 		activates(p, "DeactivateServer", func(ctx context.Context, actor string, in confirmCode) error {
 			return a.Deactivate(ctx, actor, in.Code)
@@ -118,12 +115,21 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 				return licenseServerID{id}, err
 			})
 		}),
-		isNot[domainIn, isMember]("IsLSinTSLSGroup"),
-		isNot[none, onDC]("IsLSonDC"),
+		asks("IsLSinTSLSGroup", func(ctx context.Context, in domainIn) (isMember, error) {
+			is, err := d.InGroup(ctx, in.Domain)
+			return isMember{is}, err
+		}),
+		asks("IsLSonDC", func(ctx context.Context, _ none) (onDC, error) {
+			is, err := d.OnDomainController(ctx)
+			return onDC{is}, err
+		}),
 		asks("IsLSPreventUpgradeGPEnabled", func(context.Context, none) (enabled, error) {
 			return enabled{p.Issuance.PreventUpgrade}, nil
 		}),
-		isNot[none, published]("IsLSPublished"),
+		asks("IsLSPublished", func(ctx context.Context, _ none) (published, error) {
+			is, err := d.Published(ctx)
+			return published{is}, err
+		}),
 		asks("IsLSSecGrpGPEnabled", func(context.Context, none) (enabled, error) { return enabled{!p.Issuance.AnyHost}, nil }),
 		asks("IsSecureAccessAllowed", func(ctx context.Context, in hostIn) (allowed, error) {
 			is, err := p.isSessionHost(ctx, in)
@@ -134,19 +140,24 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 			is, err := p.isSessionHost(ctx, in)
 			return isMember{is}, err
 		}),
-		unavailable[none, none]("PublishLS", aDirectory),
+		changes("PublishLS", func(ctx context.Context, actor string, _ none) error { return d.Publish(ctx, actor) }),
 		activates(p, "ReactivateServer", func(ctx context.Context, actor string, in newLicenseServerID) error {
 			return a.Reactivate(ctx, actor, in.ID)
 		}),
 		activates(p, "ReactivateServerAutomatic", func(ctx context.Context, actor string, in reasonIn) error {
 			return a.ReactivateAutomatic(ctx, actor, uint32(in.Reason))
 		}),
-		unavailable[none, none]("RemoveLSfromTSLSGroup", aDirectory),
+		changes("RemoveLSfromTSLSGroup", func(ctx context.Context, actor string, _ none) error {
+			return d.RemoveFromGroup(ctx, actor)
+		}),
 		unsupported[none, none]("RemoveTSCGroup"),
-		unavailable[none, none]("UnpublishLS", aDirectory),
-		isNot[none, registered]("IsLSRegisteredToSCP"),
-		unavailable[none, none]("RegisterLSToSCP", aDirectory),
-		unavailable[none, none]("UnRegisterLSFromSCP", aDirectory),
+		changes("UnpublishLS", func(ctx context.Context, actor string, _ none) error { return d.Unpublish(ctx, actor) }),
+		asks("IsLSRegisteredToSCP", func(ctx context.Context, _ none) (registered, error) {
+			is, err := d.Registered(ctx)
+			return registered{is}, err
+		}),
+		changes("RegisterLSToSCP", func(ctx context.Context, actor string, _ none) error { return d.Register(ctx, actor) }),
+		changes("UnRegisterLSFromSCP", func(ctx context.Context, actor string, _ none) error { return d.Unregister(ctx, actor) }),
 	)
 }
 
@@ -160,6 +171,13 @@ func activates[In any](p *Provider, name string, f func(ctx context.Context, act
 			p.Inventory.Resume()
 			return p.activationStatus(ctx)
 		})
+	})
+}
+
+// changes is a static method that changes something and returns nothing.
+func changes[In any](name string, f func(ctx context.Context, actor string, in In) error) cim.Option {
+	return cim.StaticMethod(name, func(ctx context.Context, in In) (none, error) {
+		return administer(ctx, func(actor string) (none, error) { return none{}, f(ctx, actor, in) })
 	})
 }
 
@@ -181,11 +199,6 @@ func (p *Provider) isSessionHost(ctx context.Context, in hostIn) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// isNot is a question that a license server without a directory answers with no.
-func isNot[In, Out any](name string) cim.Option {
-	return asks(name, func(context.Context, In) (out Out, err error) { return out, nil })
 }
 
 func (p *Provider) activationStatus(ctx context.Context) (statusOut, error) {

@@ -15,6 +15,7 @@ import (
 	"calkeeper/internal/activation"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/cim"
+	"calkeeper/internal/discovery"
 	"calkeeper/internal/inventory"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -31,6 +32,7 @@ const providerName = "Win32_WIN32_TERMSERVLICENSING_Prov"
 // Provider serves the classes of one license server.
 type Provider struct {
 	Activation *activation.Service
+	Discovery  *discovery.Service
 	Inventory  *inventory.Service
 	Issuance   *issuance.Service
 	Reporting  *reporting.Service
