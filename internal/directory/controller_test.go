@@ -55,6 +55,7 @@ type controller struct {
 	rawAfter   int                 // answers that come before raw
 	silent     string              // the operation that is never answered
 	log        []string            // operations
+	account    string              // the filter that the account was looked for with
 }
 
 func newController(t *testing.T) *controller {
@@ -304,6 +305,7 @@ func (c *controller) search(base string, filter *ber.Packet, found func(string, 
 	}
 	switch base {
 	case domainDN:
+		c.account = asked
 		if asked == "(&(objectClass=computer)(sAMAccountName=LS1$))" && c.entries[computerDN] != nil {
 			found(computerDN, c.entries[computerDN])
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-ldap/ldap/v3"
+
 	"calkeeper/internal/directory"
 )
 
@@ -73,6 +75,7 @@ func TestTheComputerFollowsFromTheName(t *testing.T) {
 	for _, test := range []struct{ name, computer, want string }{
 		{"ls1.example.com", "", "LS1$"}, {"LS1", "", "LS1$"}, {"a-very-long-host-name.example.com", "", "A-VERY-LONG-HOS$"},
 		{"ls1.example.com", "other", "other$"}, {"ls1.example.com", "OTHER$", "OTHER$"}, {"192.0.2.1", "LS1", "LS1$"},
+		{"ls1.example.com", "LS1*", "LS1*$"}, {"ls1.example.com", "LS1$)(cn=*", "LS1$)(cn=*$"},
 	} {
 		c := newController(t)
 		delete(c.entries, computerDN)
@@ -80,6 +83,9 @@ func TestTheComputerFollowsFromTheName(t *testing.T) {
 		o.ServerName, o.Computer = test.name, test.computer
 		if _, err := newDirectory(t, o).OnDomainController(t.Context()); err == nil || !strings.Contains(err.Error(), "computer account "+test.want+" in") {
 			t.Errorf("%s, %q: %v, want a missing account %s", test.name, test.computer, err, test.want)
+		}
+		if want := "(&(objectClass=computer)(sAMAccountName=" + ldap.EscapeFilter(test.want) + "))"; c.account != want {
+			t.Errorf("%s, %q: %s was looked for, want %s", test.name, test.computer, c.account, want)
 		}
 	}
 }
