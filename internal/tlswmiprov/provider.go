@@ -139,20 +139,9 @@ type none struct{}
 
 // unsupported is a method that servers have answered with WBEM_E_NOT_SUPPORTED since Windows Server 2012.
 func unsupported[In, Out any](name string) cim.Option {
-	return refusing[In, Out](name, licensing.NotSupported, "is not supported since Windows Server 2012")
-}
-
-// unavailable is a method that needs what this license server does not have.
-func unavailable[In, Out any](name, what string) cim.Option {
-	return refusing[In, Out](name, licensing.Unavailable, "needs "+what)
-}
-
-func refusing[In, Out any](name string, kind licensing.Kind, why string) cim.Option {
 	return cim.StaticMethod(name, func(ctx context.Context, _ In) (Out, error) {
-		var out Out
-		if _, err := administrator(ctx); err != nil {
-			return out, err
-		}
-		return out, licensing.Faultf(kind, "%s %s", name, why)
+		return administer(ctx, func(string) (out Out, err error) {
+			return out, licensing.Faultf(licensing.NotSupported, "%s is not supported since Windows Server 2012", name)
+		})
 	})
 }
