@@ -139,7 +139,7 @@ func TestReport(t *testing.T) {
 	}
 	compare("at first")
 	users := m.fetch(t, done, "FetchReportEntries", report, 0, 1)
-	if term := datetime(t, users[0].Text("ExpirationDate")).Sub(time.Now()); term < 59*24*time.Hour || term > 61*24*time.Hour {
+	if term := time.Until(datetime(t, users[0].Text("ExpirationDate"))); term < 59*24*time.Hour || term > 61*24*time.Hour {
 		t.Errorf("%s has a CAL for %s, want 60 days", users[0].Text("User"), term)
 	}
 	tried := m.fetch(t, done, "FetchReportFailedPerUserEntries", report, 0, 1)

@@ -351,8 +351,10 @@ func TestUnsupportedMethods(t *testing.T) {
 	for role, want := range []uint32{done, notAvailable, notAvailable, invalidParameter} {
 		m.want(t, want, serverClass, "ChangeRole", nil, client.Uint32("ServerRole", uint32(role)))
 	}
-	if is, ok := m.want(t, done, serverClass, "IsLSinTSLSGroup", nil, client.Text("Domain", "example.com")).Values.Bool("IsMember"); is || !ok {
-		t.Errorf("IsLSinTSLSGroup says %v, %v; want false", is, ok)
+	for _, domain := range [][]client.Value{{client.Text("Domain", "example.com")}, {client.Text("Domain", "")}, {client.Null("Domain")}, nil} { // none is its own
+		if is, ok := m.want(t, done, serverClass, "IsLSinTSLSGroup", nil, domain...).Values.Bool("IsMember"); is || !ok {
+			t.Errorf("IsLSinTSLSGroup(%v) says %v, %v; want false", domain, is, ok)
+		}
 	}
 	for method, out := range map[string]string{
 		"IsLSonDC": "OnDC", "IsLSPreventUpgradeGPEnabled": "Enabled", "IsLSPublished": "Published", "IsLSRegisteredToSCP": "Registered",

@@ -45,12 +45,15 @@ type Property struct {
 	Key        bool
 	Write      bool
 	Deprecated bool
+
+	optional bool // of a field that is an input parameter
 }
 
 // Parameter is a parameter of a method. One that is both In and Out stands once.
 type Parameter struct {
 	Field
-	In, Out bool
+	In, Out  bool
+	Optional bool // an input that may be missing or NULL: the method then gets the zero value
 
 	position int   // among the method's parameters, from 0
 	outIndex []int // of the field in the output struct; index is of the input struct

@@ -19,6 +19,8 @@ type Option func(*Class) error
 //	ScopeType     uint32       `cim:"ScopeType,deprecated"`
 //	ExpirationDate cim.Datetime `cim:"ExpirationDate"`
 //
+// In the input struct of a method, the word optional marks a parameter that may be left out.
+//
 // Field types are string, uint32 and bool or types made from them (a type that is Valued brings its table), Datetime, a
 // slice of any of these, and, in the output struct of a method, a struct or slice of structs that describe another class
 // (they must be Named). The fields of an embedded struct count as the struct's own.
@@ -174,7 +176,7 @@ func (c *Class) addMethod(m Method) error {
 		return fmt.Errorf("method %s: %w", m.Name, err)
 	}
 	for _, f := range ins {
-		m.Parameters = append(m.Parameters, Parameter{Field: f.Field, In: true})
+		m.Parameters = append(m.Parameters, Parameter{Field: f.Field, In: true, Optional: f.optional})
 	}
 	for _, f := range outs {
 		if p := m.Parameter(f.Name); p != nil {
@@ -208,6 +210,9 @@ func derive(t reflect.Type, name string) (*Class, error) {
 		if c.properties[lower] != nil {
 			return nil, fmt.Errorf("class %s: property %s declared twice", name, c.Properties[i].Name)
 		}
+		if c.Properties[i].optional {
+			return nil, fmt.Errorf("class %s: property %s is optional: only input parameters are", name, c.Properties[i].Name)
+		}
 		c.properties[lower] = &c.Properties[i]
 	}
 	return c, nil
@@ -236,6 +241,8 @@ func deriveFields(t reflect.Type) ([]Property, error) {
 				p.Write = true
 			case "deprecated":
 				p.Deprecated = true
+			case "optional":
+				p.optional = true
 			default:
 				return nil, fmt.Errorf("field %s: unknown tag word %q", f.Name, word)
 			}

@@ -28,6 +28,9 @@ func TestDefineRefuses(t *testing.T) {
 		err     error
 		message string
 	}{
+		{"optional property", define(cim.Define[struct {
+			A string `cim:"A,optional"`
+		}]("X")), "class X: property A is optional: only input parameters are"},
 		{"unknown tag word", define(cim.Define[struct {
 			A string `cim:"A,readonly"`
 		}]("X")), `class X: field A: unknown tag word "readonly"`},

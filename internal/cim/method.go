@@ -97,6 +97,9 @@ func (m *Method) bind(in reflect.Value, arguments []Argument) error {
 			return Errorf(StatusInvalidMethodParameters, "the argument %s of %s was given twice", p.Name, m.Name)
 		}
 		given[p] = true
+		if a.Value.IsNull() && p.Optional {
+			continue
+		}
 		if a.Value.IsNull() {
 			return Errorf(StatusInvalidMethodParameters, "the argument %s of %s cannot be NULL", p.Name, m.Name)
 		}
@@ -105,7 +108,7 @@ func (m *Method) bind(in reflect.Value, arguments []Argument) error {
 		}
 	}
 	for i := range m.Parameters {
-		if p := &m.Parameters[i]; p.In && !given[p] {
+		if p := &m.Parameters[i]; p.In && !p.Optional && !given[p] {
 			return Errorf(StatusInvalidMethodParameters, "the argument %s of %s is missing; it takes %s", p.Name, m.Name, m.signature())
 		}
 	}

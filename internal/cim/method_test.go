@@ -1,6 +1,7 @@
 package cim_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -185,4 +186,44 @@ func TestInvokeErrors(t *testing.T) {
 	d.fail["Close"] = cim.Errorf(cim.StatusAccessDenied, "administrators only") // Close wraps it
 	_, _, err = w.Invoke(t.Context(), w.Method("Close"), &only, nil)
 	wantStatus(t, "a wrapped *Error", err, cim.StatusAccessDenied, "administrators only")
+}
+
+// TestOptionalParameter leaves an input parameter out, gives NULL, and gives a value.
+func TestOptionalParameter(t *testing.T) {
+	type in struct {
+		Needed uint32 `cim:"Needed"`
+		Domain string `cim:"Domain,optional"`
+	}
+	var got in
+	c, err := cim.Define[warehouse]("Test_Warehouse", cim.ReturnValues(newDepot().returnValue), cim.StaticMethod("Ask", func(_ context.Context, i in) (nothing, error) {
+		got = i
+		return nothing{}, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.Method("Ask")
+	for _, test := range []struct {
+		arguments []cim.Argument
+		want      in
+	}{
+		{[]cim.Argument{number("Needed", 7)}, in{7, ""}},
+		{[]cim.Argument{argument("Domain", cim.Value{}), number("Needed", 7)}, in{7, ""}},
+		{[]cim.Argument{text("DOMAIN", "FARM"), number("Needed", 8)}, in{8, "FARM"}},
+	} {
+		got = in{99, "before"}
+		if _, _, err := c.Invoke(t.Context(), m, nil, test.arguments); err != nil || got != test.want {
+			t.Errorf("%v: the method received %+v, %v", test.arguments, got, err)
+		}
+	}
+	for what, arguments := range map[string][]cim.Argument{"is missing": {text("Domain", "FARM")}, "was given twice": {number("Needed", 7), text("Domain", "a"), argument("Domain", cim.Value{})}} {
+		_, _, err := c.Invoke(t.Context(), m, nil, arguments)
+		wantStatus(t, what, err, cim.StatusInvalidMethodParameters, what)
+	}
+	optional := func(p cim.Parameter) bool {
+		return slices.ContainsFunc(p.Qualifiers(), func(q cim.Qualifier) bool { return q.Name == "optional" })
+	}
+	if optional(m.Parameters[0]) || !optional(m.Parameters[1]) {
+		t.Error("only Domain has the qualifier optional")
+	}
 }

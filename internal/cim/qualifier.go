@@ -89,6 +89,7 @@ func (p *Parameter) Qualifiers() []Qualifier {
 	var q qualifiers
 	q.flag(p.In, "in")
 	q.flag(p.Out, "out")
+	q.flag(p.Optional, "optional")
 	q.add("ID", "sint32", false, strconv.Itoa(p.position))
 	p.qualify(&q)
 	return q

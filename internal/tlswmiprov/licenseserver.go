@@ -52,7 +52,7 @@ type (
 		Role serverRole `cim:"ServerRole"`
 	}
 	domainIn struct {
-		Domain string `cim:"Domain"`
+		Domain string `cim:"Domain,optional"`
 	}
 	hostIn struct {
 		Name string `cim:"tsname"`

@@ -24,10 +24,11 @@ type Report struct {
 // CIMClassName returns the name of the class.
 func (Report) CIMClassName() string { return "Win32_TSLicenseReport" }
 
-const (
-	allTrustedDomains scopeType = 3
-	reportVersion               = 1 // of what reports list, and how
-)
+// allTrustedDomains is the scope of every report: everybody.
+const allTrustedDomains scopeType = 3
+
+// reportVersion is of what reports list, and how.
+const reportVersion = 1
 
 func reportOf(r licensing.Report) Report {
 	return Report{
