@@ -1,5 +1,5 @@
-// Package privatefile replaces small files as a whole and durably: those that only their owner may read (keys, tokens, accounts),
-// and the public ones that belong to them.
+// Package privatefile replaces files as a whole and durably: those that only their owner may read (keys, tokens, accounts, reports), and
+// the public ones that belong to them.
 package privatefile
 
 import (
