@@ -6,7 +6,7 @@ set -eu
 missing=
 for package in \
 	gcc libc6-dev \
-	curl ca-certificates python3 python3-winrm \
+	curl ca-certificates python3 python3-winrm poppler-utils \
 	xrdp xorgxrdp xauth xterm freerdp2-x11 xvfb iproute2 \
 	samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

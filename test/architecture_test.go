@@ -96,6 +96,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"cim":                     {},
 		"wql":                     {"cim"},
 		"privatefile":             {},
+		"reportfile":              {"privatefile"},
 		"rapidchecks":             {},
 		"sqlitedb":                {},
 		"auth":                    {"privatefile"},
