@@ -29,6 +29,7 @@ type cli struct {
 	Keypack       keypackCmd       `cmd:"" help:"List, install, import, convert and remove license key packs, and set their policies."`
 	Host          hostCmd          `cmd:"" help:"Register, list and remove the session hosts that may ask for CALs."`
 	CAL           calCmd           `cmd:"" name:"cal" help:"List, revoke and release the CALs that are issued, and count them."`
+	Report        reportCmd        `cmd:"" help:"License usage reports: make, list, show, export and delete them."`
 	Denials       denialsCmd       `cmd:"" help:"List the requests for CALs that were denied."`
 	Acquire       acquireCmd       `cmd:"" help:"On a session host: ask for a CAL."`
 	Validate      validateCmd      `cmd:"" help:"On a session host: say that a logon is complete."`

@@ -22,7 +22,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfile": waitFile, "readjson": readJSON, "eventually": eventually, "exits": exits, "sql": sql,
+			"waitfile": waitFile, "readjson": readJSON, "eventually": eventually, "exits": exits, "sql": sql, "reports": reportServers,
 		},
 	})
 }

@@ -89,6 +89,9 @@ func advice(method string, status cim.Status) string {
 			return a
 		}
 	}
+	if strings.Contains(method, "Report") {
+		return reportAdvice(status)
+	}
 	if a := statusAdvice[status]; a != "" {
 		return a
 	}
@@ -113,4 +116,16 @@ var activationAdvice = map[cim.Status]string{
 	cim.StatusAccessDenied:     "The clearinghouse does not accept the enrolment key, or the account is no administrator: check the license server's configuration.",
 	cim.StatusNotAvailable:     "The license server does not reach its clearinghouse, or none is configured: check --authority of `calkeeper serve`, or activate with --license-server-id.",
 	cim.StatusAlreadyExists:    "It is activated, or the one that has its place is in contact: see `calkeeper activate --status`; --reactivate makes a new ID.",
+}
+
+func reportAdvice(status cim.Status) string {
+	switch status {
+	case cim.StatusAccessDenied:
+		return statusAdvice[status]
+	case cim.StatusNotFound:
+		return "There is no such report: see `calkeeper report list`."
+	case cim.StatusNotSupported, cim.StatusNotAvailable:
+		return "This license server makes no reports, or not now; its log says more."
+	}
+	return "The license server's log says more."
 }

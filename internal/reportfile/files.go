@@ -63,6 +63,9 @@ func Create(target Target) (*Files, error) {
 		}
 		file, err := privatefile.Create(path)
 		if err != nil {
+			if e, ok := errors.AsType[*fs.PathError](err); ok { // of the file in the making, whose name says nothing
+				err = fmt.Errorf("%s: %w", path, e.Err)
+			}
 			return nil, errors.Join(err, f.Close())
 		}
 		f.parts = append(f.parts, part{file, path, name})
