@@ -13,13 +13,15 @@ type File struct {
 }
 
 // Create begins a file too long for Write: mode 0600, and owner as with Write. Until Commit, what is at path stays.
-func Create(path string) (*File, error) {
+func Create(path string) (*File, error) { return create(path, 0o600) }
+
+func create(path string, mode os.FileMode) (*File, error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Chmod(0o600), keepOwner(f, path, dir)); err != nil {
+	if err := errors.Join(f.Chmod(mode), keepOwner(f, path, dir)); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return &File{f, path}, nil

@@ -16,18 +16,16 @@ func Write(path string, text []byte) error { return write(path, text, 0o600) }
 // WritePublic is Write for a file that is no secret, such as a certificate: mode 0644.
 func WritePublic(path string, text []byte) error { return write(path, text, 0o644) }
 
-func write(path string, text []byte, mode os.FileMode) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
+func write(path string, text []byte, mode os.FileMode) (err error) {
+	f, err := create(path, mode)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), keepOwner(f, path, dir), f.Close()); err != nil {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	return Publish(f.Name(), path)
+	return f.Commit()
 }
 
 // Publish gives a file that is finished its name, in place of what had that name, and returns once that is durable. Both paths are in
