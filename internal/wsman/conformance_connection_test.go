@@ -242,17 +242,17 @@ func TestExpiredContexts(t *testing.T) {
 	l := listen(t, newWorld(9), nil, nil)
 	before := runtime.NumGoroutine()
 	var contexts []string
-	for i := range 60 {
+	for i := range 48 {
 		context := open(t, l.server, "alice")
 		if i%3 > 0 {
 			send(t, l.server, pull(context, "<n:MaxElements>2</n:MaxElements>")).items(t)
 		}
 		contexts = append(contexts, context)
 	}
-	if n := l.server.OpenEnumerations(); n != 60 || l.started.Load() != 40 {
+	if n := l.server.OpenEnumerations(); n != 48 || l.started.Load() != 32 {
 		t.Errorf("%d enumerations are open, %d sequences began", n, l.started.Load())
 	}
-	l.wait(5*time.Minute - 1)
+	l.wait(4*time.Minute - 1)
 	send(t, l.server, pull(contexts[0], "")).items(t) // it lives on
 	l.wait(1)
 	for i, context := range contexts[1:] {
@@ -270,7 +270,7 @@ func TestExpiredContexts(t *testing.T) {
 	if got := send(t, l.server, releaseMessage(contexts[0])); got.status != 200 {
 		t.Error(got.raw)
 	}
-	if l.started.Load() != 41 || l.ended.Load() != 41 {
+	if l.started.Load() != 33 || l.ended.Load() != 33 {
 		t.Errorf("%d sequences began, %d ended", l.started.Load(), l.ended.Load())
 	}
 	eventually(t, "goroutines are left", func() bool { return runtime.NumGoroutine() <= before })
