@@ -167,6 +167,16 @@ func (w *Writer) Element(name, text string, attrs ...string) {
 	w.End()
 }
 
+// Cut takes out what was written between two lengths (see [Writer.Len]): whole elements, or text. No element may be open that was
+// started behind the first.
+func (w *Writer) Cut(from, to int) {
+	if from > to || to > len(w.buf) || w.tag || len(w.open) > 0 && w.open[len(w.open)-1].start > from {
+		w.fail("cut across elements")
+		return
+	}
+	w.buf = append(w.buf[:from], w.buf[to:]...)
+}
+
 // Mark is a state of a [Writer] to which [Writer.Rewind] can return.
 type Mark struct {
 	length, depth int

@@ -46,6 +46,40 @@ func TestWriter(t *testing.T) {
 		{"raw", func(w *soap.Writer) { w.Start("a"); w.Raw([]byte("<b/>")); w.End() }, `<a><b/></a>`},
 		{"fragment", func(w *soap.Writer) { w.Element("a", ""); w.Element("b", "") }, `<a></a><b></b>`},
 		{"names beyond ASCII", func(w *soap.Writer) { w.Start("p:größe", "π", "1"); w.End() }, `<p:größe π="1"/>`},
+		{"tags", func(w *soap.Writer) {
+			outer, text, number := soap.NewTag("p:a", "xmlns:p", "u:<1>"), soap.NewTag("b"), soap.NewTag("c", "d", "e")
+			around := text.Around(number)
+			w.Start("x")
+			w.Open(&outer)
+			w.TextElement(&text, "<&>")
+			w.TextElement(&text, "")
+			w.UintElement(&number, 4294967295)
+			w.RawElement(&around, []byte("<f/>"))
+			w.Element("g", "")
+			w.End()
+			w.End()
+		}, `<x><p:a xmlns:p="u:&lt;1&gt;"><b>&lt;&amp;&gt;</b><b></b><c d="e">4294967295</c><b><c d="e"><f/></c></b><g></g></p:a></x>`},
+		{"rewind behind a tag", func(w *soap.Writer) {
+			tag := soap.NewTag("a")
+			mark := w.Mark()
+			w.Open(&tag)
+			w.TextElement(&tag, "1")
+			w.Rewind(mark)
+			w.Open(&tag)
+			w.End()
+		}, `<a></a>`},
+		{"cut", func(w *soap.Writer) {
+			w.Start("a")
+			w.Text("1")
+			first := w.Len()
+			w.Element("b", "2")
+			text := w.Len()
+			w.Element("c", "3")
+			w.Cut(text+len("<c>"), text+len("<c>3"))
+			w.Cut(first, text)
+			w.Element("d", "4")
+			w.End()
+		}, `<a>1<c></c><d>4</d></a>`},
 		{"rewind", func(w *soap.Writer) {
 			w.Start("a")
 			w.Element("b", "1")
@@ -99,6 +133,27 @@ func TestWriterMisuse(t *testing.T) {
 		{"digit behind the colon", func(w *soap.Writer) { w.Start("a:1"); w.End() }, "is not an XML name"},
 		{"attribute name", func(w *soap.Writer) { w.Start("a", "1", ""); w.End() }, `"1" is not an XML name`},
 		{"first mistake", func(w *soap.Writer) { w.End(); w.Start("1") }, "end without a start"},
+		{"tag of a bad name", func(w *soap.Writer) { tag := soap.NewTag("a b"); w.TextElement(&tag, "") }, "not usable"},
+		{"tag with half an attribute", func(w *soap.Writer) { tag := soap.NewTag("a", "b"); w.UintElement(&tag, 1) }, "not usable"},
+		{"tag around nothing", func(w *soap.Writer) {
+			tag := soap.NewTag("a").Around(soap.Tag{})
+			w.RawElement(&tag, nil)
+		}, "not usable"},
+		{"opened tag of two elements", func(w *soap.Writer) {
+			tag := soap.NewTag("a").Around(soap.NewTag("b"))
+			w.Open(&tag)
+			w.End()
+		}, "not usable"},
+		{"cut into an open element", func(w *soap.Writer) {
+			w.Start("a")
+			w.Text("")
+			from := w.Len()
+			w.Start("b")
+			w.Text("")
+			w.Cut(from, w.Len())
+		}, "cut across"},
+		{"cut of what is not there", func(w *soap.Writer) { w.Element("a", ""); w.Cut(0, w.Len()+1) }, "cut across"},
+		{"cut backwards", func(w *soap.Writer) { w.Element("a", ""); w.Cut(3, 0) }, "cut across"},
 		{"rewind behind end", func(w *soap.Writer) { w.Start("a"); m := w.Mark(); w.End(); w.Rewind(m) }, "rewind beyond"},
 		{"rewind behind another element", func(w *soap.Writer) {
 			w.Start("a")
