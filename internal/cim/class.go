@@ -113,8 +113,9 @@ type Argument struct {
 // Instance is one instance of a class, or the class itself: in WMI both are objects, and a class is one whose properties are
 // NULL.
 type Instance struct {
-	Class *Class
-	v     reflect.Value // the struct; invalid for the class itself
+	Class  *Class
+	v      reflect.Value // the struct; invalid for the class itself
+	fields []any         // as Fields returns them
 }
 
 // IsClass tells whether the instance is the class itself.
@@ -126,6 +127,25 @@ func (i Instance) Value(p *Property) Value {
 		return Value{}
 	}
 	return fieldValue(&p.Field, i.v.FieldByIndex(p.index))
+}
+
+// Fields returns, for an instance that Instances yields, pointers to the values of its properties in their order: *string,
+// *uint32, *bool or *Datetime, nil for an array. They are for who writes many whole instances and saves the detour by Value;
+// nothing may be written to them. For any other instance Fields returns nil.
+func (i Instance) Fields() []any { return i.fields }
+
+// fieldsOf returns the pointers for the struct v.
+func (c *Class) fieldsOf(v reflect.Value) []any {
+	fields := make([]any, len(c.Properties))
+	for n := range c.Properties {
+		p := &c.Properties[n]
+		if p.Array || scalarTypes[p.Type] == nil {
+			continue
+		}
+		// A type made from string is no string, but a pointer to one converts.
+		fields[n] = v.FieldByIndex(p.index).Addr().Convert(scalarTypes[p.Type]).Interface()
+	}
+	return fields
 }
 
 // Path returns the object path relative to the namespace: Class.Key=1,Other="text", or Class=@ for a singleton, or the name of
@@ -156,7 +176,7 @@ func (i Instance) Path() string {
 // Key builds from arguments an instance that has only its keys set, to be given to Get, Put or Invoke. A missing or unknown
 // name gives a *KeyError, a mistyped value an *Error.
 func (c *Class) Key(arguments []Argument) (Instance, error) {
-	key := Instance{c, reflect.New(c.goType).Elem()}
+	key := Instance{Class: c, v: reflect.New(c.goType).Elem()}
 	given := map[*Property]bool{}
 	for _, a := range arguments {
 		p := c.Property(a.Name)
@@ -194,22 +214,26 @@ func (c *Class) Get(ctx context.Context, key Instance) (Instance, error) {
 	if err != nil {
 		return Instance{}, err
 	}
-	return Instance{c, v}, nil
+	return Instance{Class: c, v: v}, nil
 }
 
-// Instances enumerates the class; a class that occurs only embedded has no instances of its own. The sequence ends after
-// its first error.
+// Instances enumerates the class; a class that occurs only embedded has no instances of its own. An instance is valid until the
+// loop asks for the next one, which takes its memory. The sequence ends after its first error.
 func (c *Class) Instances(ctx context.Context) iter.Seq2[Instance, error] {
 	return func(yield func(Instance, error) bool) {
 		if c.enumerate == nil {
 			return
 		}
+		var fields []any
 		for v, err := range c.enumerate(ctx) {
 			if err != nil {
 				yield(Instance{}, err)
 				return
 			}
-			if !yield(Instance{c, v}, nil) {
+			if fields == nil {
+				fields = c.fieldsOf(v)
+			}
+			if !yield(Instance{Class: c, v: v, fields: fields}, nil) {
 				return
 			}
 		}

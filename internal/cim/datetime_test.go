@@ -35,6 +35,21 @@ func TestDatetimeForms(t *testing.T) {
 	}
 }
 
+// TestXMLIsRFC3339 compares the form with that of package time.
+func TestXMLIsRFC3339(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fraction := rapid.SampledFrom([]int64{0, 0, 1, 10, 1000, 120_000, 999_999}).Draw(t, "microseconds")
+		if rapid.Bool().Draw(t, "any") {
+			fraction = rapid.Int64Range(0, 999_999).Draw(t, "microseconds")
+		}
+		// The years from -1 to 10001.
+		when := time.Unix(rapid.Int64Range(-62_198_755_200, 253_433_923_200).Draw(t, "seconds"), fraction*1000).UTC()
+		if got, want := cim.NewDatetime(when).XML(), when.Format(time.RFC3339Nano); got != want && !when.IsZero() {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
 func TestParseDatetime(t *testing.T) {
 	for text, want := range map[string]string{ // to the DMTF form, or to nothing for an error
 		"20360101000000.000000-000":        "20360101000000.000000-000",

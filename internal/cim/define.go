@@ -105,8 +105,11 @@ func Enumerates[T any](all func(ctx context.Context) iter.Seq2[T, error]) Option
 	return func(c *Class) error {
 		c.enumerate = func(ctx context.Context) iter.Seq2[reflect.Value, error] {
 			return func(yield func(reflect.Value, error) bool) {
+				var current T // takes each in turn, so that pointers to its fields are good for all
+				v := reflect.ValueOf(&current).Elem()
 				for t, err := range all(ctx) {
-					if !yield(reflect.ValueOf(&t).Elem(), err) {
+					current = t
+					if !yield(v, err) {
 						return
 					}
 				}
@@ -287,6 +290,12 @@ func (f *Field) deriveType(t reflect.Type) error {
 	return nil
 }
 
+// scalarTypes are the pointers that Instance.Fields has to values of each type.
+var scalarTypes = [...]reflect.Type{
+	String: reflect.TypeFor[*string](), Uint32: reflect.TypeFor[*uint32](), Boolean: reflect.TypeFor[*bool](),
+	DatetimeType: reflect.TypeFor[*Datetime](), Object: nil,
+}
+
 // fieldValue reads a Go struct field as a Value.
 func fieldValue(f *Field, v reflect.Value) Value {
 	if f.Array {
@@ -311,12 +320,14 @@ func scalarValue(f *Field, v reflect.Value) Value {
 	case Boolean:
 		return BooleanValue(v.Bool())
 	case DatetimeType:
-		if v.CanAddr() { // without a copy on the heap
-			return DatetimeValue(*v.Addr().Interface().(*Datetime))
-		}
-		return DatetimeValue(v.Interface().(Datetime))
+		return DatetimeValue(datetimeOf(v))
 	}
-	return ObjectValue(Instance{f.Embedded, v})
+	return ObjectValue(Instance{Class: f.Embedded, v: v})
+}
+
+func datetimeOf(v reflect.Value) Datetime {
+	d, _ := reflect.TypeAssert[Datetime](v) // unlike Interface, without a copy on the heap
+	return d
 }
 
 // setField stores a Value in a Go struct field, converting as Value.Convert does; a scalar serves as an array of one.

@@ -3,7 +3,6 @@ package cim_test
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -223,31 +222,47 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-func TestEnumeratesKeepsInstancesApart(t *testing.T) {
-	c, err := cim.Define[item]("Test_Item", cim.Enumerates(func(context.Context) iter.Seq2[item, error] {
-		return func(yield func(item, error) bool) {
-			var one item // reused for every instance
-			for n := range uint32(3) {
-				one.Count = n
-				if !yield(one, nil) {
-					return
+// TestEnumeratesOneAtATime: each instance has its own values while the loop looks at it, by either way to read them.
+func TestEnumeratesOneAtATime(t *testing.T) {
+	d := newDepot()
+	c := d.class(t, "Test_Box")
+	seen := map[string]bool{}
+	for i, err := range c.Instances(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := i.Fields()
+		if len(fields) != len(c.Properties) {
+			t.Fatalf("%d fields of %d properties", len(fields), len(c.Properties))
+		}
+		for n := range c.Properties {
+			p := &c.Properties[n]
+			var got cim.Value
+			switch v := fields[n].(type) {
+			case *string:
+				got = cim.StringValue(*v)
+			case *uint32:
+				got = cim.Uint32Value(*v)
+			case *bool:
+				got = cim.BooleanValue(*v)
+			case *cim.Datetime:
+				got = cim.DatetimeValue(*v)
+			default:
+				if !p.Array || v != nil {
+					t.Errorf("the field of %s is a %T", p.Name, v)
 				}
+				continue
+			}
+			if p.Array || got != i.Value(p) {
+				t.Errorf("%s: the field holds %v, the value is %v", p.Name, got, i.Value(p))
 			}
 		}
-	}))
-	if err != nil {
-		t.Fatal(err)
+		seen[i.Path()] = true
 	}
-	var all []cim.Instance
-	for i := range c.Instances(t.Context()) {
-		all = append(all, i)
+	if len(seen) != 2 {
+		t.Errorf("instances %v", seen)
 	}
-	for n, i := range all {
-		if got := i.Value(c.Property("Count")).Uint32(); got != uint32(n) {
-			t.Errorf("instance %d counts %d", n, got)
-		}
-	}
-	if len(all) != 3 {
-		t.Errorf("%d instances", len(all))
+	if i, err := c.Get(t.Context(), boxOne(t, c)); err != nil || i.Fields() != nil {
+		t.Errorf("an instance that was not enumerated has fields, or %v", err)
 	}
 }

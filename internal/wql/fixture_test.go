@@ -71,11 +71,18 @@ func instances(tb testing.TB, ns *cim.Namespace) []cim.Instance {
 		tb.Fatal(err)
 	}
 	var all []cim.Instance
-	for i, err := range class.Instances(tb.Context()) {
-		if err != nil {
-			tb.Fatal(err)
+	for more := true; more; {
+		more = false
+		n := 0
+		for i, err := range class.Instances(tb.Context()) { // valid as long as its own loop does not go on
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if n++; n > len(all) {
+				all, more = append(all, i), true
+				break
+			}
 		}
-		all = append(all, i)
 	}
 	return all
 }
