@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -239,10 +240,8 @@ func (f *farm) overUsed(v licensing.ProductVersion) (issued uint32, found bool) 
 
 func (f *farm) cals(filter store.CALFilter) (list []licensing.CAL) {
 	f.t.Helper()
-	for c, err := range f.service.CALs(context.Background(), filter) {
-		f.must(err)
-		list = append(list, c)
-	}
+	list, err := f.service.CALPage(context.Background(), filter, math.MaxInt)
+	f.must(err)
 	return list
 }
 

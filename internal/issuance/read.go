@@ -39,10 +39,10 @@ func (s *Service) CALPage(ctx context.Context, f store.CALFilter, limit int) ([]
 	return cals, err
 }
 
-// CALs returns the CALs that match by ascending ID, all as they were when the loop began, and read as the loop asks for them: it
+// CALSummaries returns what lists show of all CALs by ascending ID, all as they were when the loop began, and read as the loop asks for them: it
 // may wait for a client in between (store.Snapshot). An error is the last element.
-func (s *Service) CALs(ctx context.Context, f store.CALFilter) iter.Seq2[licensing.CAL, error] {
-	return store.Stream(ctx, s.store, func(r store.Reader) iter.Seq2[licensing.CAL, error] { return r.CALs(f) })
+func (s *Service) CALSummaries(ctx context.Context) iter.Seq2[licensing.CALSummary, error] {
+	return store.Stream(ctx, s.store, store.Reader.CALSummaries)
 }
 
 // Denials returns at most limit denials whose Seq is greater than after, oldest first.

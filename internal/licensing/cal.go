@@ -64,6 +64,22 @@ type CAL struct {
 	Expires        time.Time
 }
 
+// Summary returns what lists show of the CAL.
+func (c *CAL) Summary() CALSummary {
+	return CALSummary{c.ID, c.KeyPackID, c.Status, c.User, c.Device, c.Issued, c.Expires}
+}
+
+// CALSummary is what a list of all CALs shows of one: less to read, where there may be a million.
+type CALSummary struct {
+	ID        uint32
+	KeyPackID uint32
+	Status    LicenseStatus
+	User      string
+	Device    Device
+	Issued    time.Time
+	Expires   time.Time
+}
+
 // Counted tells whether the CAL counts as issued in its key pack.
 func (c *CAL) Counted() bool { return c.Status != StatusRevoked }
 

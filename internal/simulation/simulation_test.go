@@ -88,7 +88,7 @@ func recount(m *model) error {
 	}
 	stored := map[uint32]uint32{}
 	kinds := map[licensing.LicenseStatus]int{}
-	for c, err := range m.service.CALs(context.Background(), store.CALFilter{}) {
+	for c, err := range m.service.CALSummaries(context.Background()) {
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,8 @@ type LicenseReader interface {
 	CALsOf(holder string, t licensing.ProductType) ([]licensing.CAL, error)
 	// CALs returns the CALs that match, by ascending ID. Like KeyPacks it reads one by one as the loop asks for them.
 	CALs(CALFilter) iter.Seq2[licensing.CAL, error]
+	// CALSummaries returns what lists show of all CALs, in the same way.
+	CALSummaries() iter.Seq2[licensing.CALSummary, error]
 	// ExpiredCALs returns at most limit CALs, revoked ones too, whose term has ended at that instant, first the oldest.
 	ExpiredCALs(now time.Time, limit int) ([]licensing.CAL, error)
 	// CountRevoked returns how many revoked CALs of a version and type are remembered whose term ends after that instant, and

@@ -53,8 +53,8 @@ type countedReader struct {
 	rows *atomic.Int64
 }
 
-func (r countedReader) CALs(f store.CALFilter) iter.Seq2[licensing.CAL, error] {
-	return counting(r.Reader.CALs(f), r.rows)
+func (r countedReader) CALSummaries() iter.Seq2[licensing.CALSummary, error] {
+	return counting(r.Reader.CALSummaries(), r.rows)
 }
 
 func (r countedReader) KeyPacks() iter.Seq2[licensing.KeyPack, error] {

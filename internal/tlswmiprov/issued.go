@@ -8,7 +8,6 @@ import (
 
 	"calkeeper/internal/cim"
 	"calkeeper/internal/licensing"
-	"calkeeper/internal/store"
 )
 
 // IssuedLicense is Win32_TSIssuedLicense: a CAL, per device or per user. The documentation speaks of per device ones only, but
@@ -33,7 +32,7 @@ var (
 	noHardwareID = strings.Repeat("0", 36)
 )
 
-func issuedLicenseOf(c licensing.CAL) IssuedLicense {
+func issuedLicenseOf(c licensing.CALSummary) IssuedLicense {
 	computer, hardwareID := shownDevice(c.Device)
 	return IssuedLicense{
 		LicenseID: c.ID, KeyPackID: c.KeyPackID, IssuedToUser: c.User, IssuedToComputer: computer, LicenseStatus: licenseStatus(c.Status),
@@ -67,7 +66,7 @@ func (p *Provider) getIssuedLicense(ctx context.Context, key IssuedLicense) (Iss
 		if err == nil && c.KeyPackID != key.KeyPackID {
 			err = licensing.Faultf(licensing.NotFound, "CAL %d is not of key pack %d", key.LicenseID, key.KeyPackID)
 		}
-		return issuedLicenseOf(c), notFound(err)
+		return issuedLicenseOf(c.Summary()), notFound(err)
 	})
 }
 
@@ -77,7 +76,7 @@ func (p *Provider) issuedLicenses(ctx context.Context) iter.Seq2[IssuedLicense, 
 			yield(IssuedLicense{}, err)
 			return
 		}
-		for c, err := range p.Issuance.CALs(ctx, store.CALFilter{}) {
+		for c, err := range p.Issuance.CALSummaries(ctx) {
 			if !yield(issuedLicenseOf(c), listError(err)) {
 				return
 			}

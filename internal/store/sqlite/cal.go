@@ -26,6 +26,9 @@ const (
 	selectCALsOfHolder  = `SELECT id, ` + calColumns + ` FROM cal WHERE holder = ?3 AND (?2 = 0 OR key_pack_id = ?2) AND ` + calsAhead
 	calsAhead           = `id > ?1 AND id <= (SELECT max(id) FROM cal) AND (?4 = 0 OR status = ?4) ORDER BY id`
 
+	selectCALSummaries = `SELECT id, key_pack_id, status, user, device_id, device_name, issued, expires FROM cal
+		WHERE id <= (SELECT max(id) FROM cal) ORDER BY id`
+
 	selectExpiredCALs = `SELECT id, ` + calColumns + ` FROM cal WHERE expires <= ? ORDER BY expires, id LIMIT CAST(? AS INTEGER)`
 	countRevoked      = `SELECT count(*) FROM cal ` + whereRevoked
 	selectRevoked     = `SELECT expires FROM cal ` + whereRevoked + ` ORDER BY expires LIMIT 1 OFFSET ?4`
@@ -118,12 +121,28 @@ func (r *reader) CALs(f store.CALFilter) iter.Seq2[licensing.CAL, error] {
 			p.integer(int64(f.KeyPackID))
 			p.text("Holder", f.Holder)
 			p.integer(int64(f.Status))
-		}, readCAL, func(k licensing.CAL) bool {
+		}, readCAL, func(k licensing.CAL, _ error) bool {
 			return f.Host != "" && k.Host != f.Host || search != "" && !mentions(&k, search) || yield(k, nil)
 		})
 		if err != nil {
 			yield(licensing.CAL{}, fmt.Errorf("read the CALs: %w", err))
 		}
+	}
+}
+
+// CALSummaries returns what lists show of the CALs by ascending ID, as CALs does.
+func (r *reader) CALSummaries() iter.Seq2[licensing.CALSummary, error] {
+	return func(yield func(licensing.CALSummary, error) bool) {
+		if err := iterate(r, selectCALSummaries, nil, readCALSummary, yield); err != nil {
+			yield(licensing.CALSummary{}, fmt.Errorf("read the CALs: %w", err))
+		}
+	}
+}
+
+func readCALSummary(c *columns) licensing.CALSummary {
+	return licensing.CALSummary{
+		ID: c.uint32(), KeyPackID: c.uint32(), Status: licensing.LicenseStatus(c.uint32()), User: c.text(),
+		Device: licensing.Device{ID: c.text(), Name: c.text()}, Issued: c.instant(), Expires: c.instant(),
 	}
 }
 

@@ -122,9 +122,9 @@ func (c *columns) blob() []byte {
 }
 
 func (c *columns) instant() time.Time {
-	c.n++
-	if c.stmt.ColumnIsNull(c.n - 1) {
+	micros := c.integer()
+	if micros == 0 && c.stmt.ColumnIsNull(c.n-1) {
 		return time.Time{}
 	}
-	return time.UnixMicro(c.stmt.ColumnInt64(c.n - 1)).UTC()
+	return time.UnixMicro(micros).UTC()
 }

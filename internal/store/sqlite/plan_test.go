@@ -30,6 +30,7 @@ var plans = map[string][]string{
 	selectCALs:          {"SEARCH cal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH cal"},
 	selectCALsOfKeyPack: {"SEARCH cal USING INDEX cal_by_key_pack (key_pack_id=? AND rowid>? AND rowid<?)", "SEARCH cal"},
 	selectCALsOfHolder:  {"SEARCH cal USING INDEX cal_by_holder (holder=?)", "SEARCH cal", "USE TEMP B-TREE FOR ORDER BY"},
+	selectCALSummaries:  {"SEARCH cal USING INTEGER PRIMARY KEY (rowid<?)", "SEARCH cal"},
 	selectExpiredCALs:   {"SEARCH cal USING INDEX cal_by_expires (expires<?)"},
 	countRevoked:        {"SEARCH cal USING COVERING INDEX cal_revoked (product_version=? AND product_type=? AND slot=? AND expires>?)"},
 	selectRevoked:       {"SEARCH cal USING COVERING INDEX cal_revoked (product_version=? AND product_type=? AND slot=? AND expires>?)"},

@@ -130,15 +130,16 @@ func readKeyPack(c *columns) licensing.KeyPack {
 // what it likes, and may nest; key packs that it inserts are not part of it. An error is the last element.
 func (r *reader) KeyPacks() iter.Seq2[licensing.KeyPack, error] {
 	return func(yield func(licensing.KeyPack, error) bool) {
-		err := iterate(r, selectKeyPacks, nil, readKeyPack, func(k licensing.KeyPack) bool { return yield(k, nil) })
+		err := iterate(r, selectKeyPacks, nil, readKeyPack, yield)
 		if err != nil {
 			yield(licensing.KeyPack{}, fmt.Errorf("read the key packs: %w", err))
 		}
 	}
 }
 
-// iterate yields what value reads of each row of the query, until yield returns false. yield may run any code. bind may be nil.
-func iterate[T any](r *reader, query string, bind func(*parameters), value func(*columns) T, yield func(T) bool) error {
+// iterate yields what value reads of each row of the query, with a nil error, until yield returns false. yield may run any code.
+// bind may be nil.
+func iterate[T any](r *reader, query string, bind func(*parameters), value func(*columns) T, yield func(T, error) bool) error {
 	// A nested loop over the same query has a statement of its own: that of the outer one would begin anew. It is another one
 	// for the cache of the connection if its text is another one.
 	for slices.Contains(r.iterating, query) {
@@ -161,10 +162,11 @@ func iterate[T any](r *reader, query string, bind func(*parameters), value func(
 		_ = r.read(func(*sqlite.Conn) error { return stmt.Reset() })
 	}()
 	var v T
-	more := true
+	more, row := true, columns{stmt: stmt}
 	step := func(*sqlite.Conn) (err error) {
 		if more, err = stmt.Step(); more {
-			v = value(&columns{stmt: stmt})
+			row.n = 0
+			v = value(&row)
 		}
 		return err
 	}
@@ -172,7 +174,7 @@ func iterate[T any](r *reader, query string, bind func(*parameters), value func(
 		if err := r.read(step); err != nil || !more {
 			return err
 		}
-		if !yield(v) {
+		if !yield(v, nil) {
 			return nil
 		}
 	}

@@ -48,6 +48,20 @@ func readIssued(r store.Reader) (issued, error) {
 		}
 		c.CALs = append(c.CALs, k)
 	}
+	var summaries []licensing.CALSummary
+	for s, err := range r.CALSummaries() {
+		if err != nil {
+			return c, err
+		}
+		summaries = append(summaries, s)
+	}
+	var want []licensing.CALSummary
+	for _, k := range c.CALs {
+		want = append(want, k.Summary())
+	}
+	if err := differ("CALSummaries", summaries, want); err != nil {
+		return c, err
+	}
 	if err := checkCALs(r, c.CALs); err != nil {
 		return c, err
 	}
