@@ -17,7 +17,7 @@ type encoder struct {
 // instance writes a whole instance, or only the columns if there are any. System properties are no part of it.
 func (e encoder) instance(i cim.Instance, columns []wql.Column) {
 	s := e.namespace.shapes[i.Class]
-	e.w.Start(s.element, s.start[e.form]...)
+	e.w.Open(&s.element[e.form])
 	if columns == nil {
 		e.properties(s, i, 0)
 	}
@@ -30,9 +30,29 @@ func (e encoder) instance(i cim.Instance, columns []wql.Column) {
 }
 
 func (e encoder) properties(s *shape, i cim.Instance, prefix int) {
-	for n := range s.class.Properties {
-		p := &s.class.Properties[n]
-		e.value(s.properties[prefix][n], &p.Field, i.Value(p), prefix)
+	fields := i.Fields()
+	for n := range s.properties[prefix] {
+		p := &s.properties[prefix][n]
+		var field any
+		if fields != nil {
+			field = fields[n]
+		}
+		// Enumerations consist of these.
+		switch v := field.(type) {
+		case *string:
+			e.w.TextElement(&p.tag, *v)
+		case *uint32:
+			e.w.UintElement(&p.tag, uint64(*v))
+		case *cim.Datetime:
+			if v.IsZero() {
+				e.scalar(p.name, &p.Field, cim.Value{}, prefix)
+				continue
+			}
+			var text [40]byte
+			e.w.RawElement(&p.tag, v.AppendXML(text[:0]))
+		default:
+			e.value(p.name, &p.Field, i.Value(p.Property), prefix)
+		}
 	}
 }
 

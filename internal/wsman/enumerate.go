@@ -50,17 +50,17 @@ func (x *exchange) enumerate(body soap.Element) error {
 	// The identity goes along from request to request, their deadlines do not.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(x.ctx))
 	en.cancel = cancel
-	en.next, en.stop = iter.Pull2(en.instances(ctx))
+	en.resume, en.stop = iter.Pull(en.pages(ctx))
 	_, optimized := request.Child(soap.NamespaceWSMan, "OptimizeEnumeration")
 	if !optimized {
-		id, err := x.server.enumerations.add(x.server.newID(), en)
-		if err != nil {
+		en.id = x.server.newID()
+		if err := x.server.enumerations.add(en); err != nil {
 			en.end()
 			return err
 		}
 		x.open(actionEnumerate + "Response")
 		x.writer.Start("n:EnumerateResponse")
-		x.writer.Element("n:EnumerationContext", id)
+		x.writer.Element("n:EnumerationContext", en.id)
 		x.writer.End()
 		return x.close(envelopeLimit)
 	}
@@ -70,30 +70,17 @@ func (x *exchange) enumerate(body soap.Element) error {
 			en.end()
 		}
 	}()
-	x.open(actionEnumerate + "Response")
-	count, done, err := x.fill(en, most)
-	if err != nil {
+	more, err := x.portion(en, most, portionNames{
+		action: actionEnumerate, response: "n:EnumerateResponse", items: "w:Items", end: "w:EndOfSequence", emptyContext: true,
+	})
+	if err != nil || !more {
 		return err
 	}
-	if count == 0 && !done {
-		return x.itemTooLong()
+	if err := x.server.enumerations.add(en); err != nil {
+		return err
 	}
-	id := ""
-	if !done {
-		if id, err = x.server.enumerations.add(x.server.newID(), en); err != nil {
-			return err
-		}
-		keep = true
-	}
-	x.writer.Start("n:EnumerateResponse")
-	x.writer.Element("n:EnumerationContext", id)
-	x.writeItems("w:Items")
-	if done {
-		x.writer.Start("w:EndOfSequence")
-		x.writer.End()
-	}
-	x.writer.End()
-	return x.close(envelopeLimit)
+	keep = true
+	return nil
 }
 
 // enumerationBody returns the one element of the Body, which must have that name in the namespace of WS-Enumeration.
@@ -174,26 +161,10 @@ func (x *exchange) pull(body soap.Element) error {
 	}
 	keep := false
 	defer func() { x.server.enumerations.giveBack(en, keep) }()
-	x.open(actionPull + "Response")
-	count, done, err := x.fill(en, most)
-	if err != nil {
-		return err
-	}
-	keep = !done
-	if count == 0 && !done {
-		return x.itemTooLong() // the client may come back with a larger MaxEnvelopeSize
-	}
-	x.writer.Start("n:PullResponse")
-	if !done {
-		x.writer.Element("n:EnumerationContext", en.id)
-	}
-	x.writeItems("n:Items")
-	if done {
-		x.writer.Start("n:EndOfSequence")
-		x.writer.End()
-	}
-	x.writer.End()
-	return x.close(envelopeLimit)
+	keep, err = x.portion(en, most, portionNames{
+		action: actionPull, response: "n:PullResponse", items: "n:Items", end: "n:EndOfSequence",
+	})
+	return err
 }
 
 // limitTime shortens the time that the operation has.
@@ -221,39 +192,70 @@ func (x *exchange) release(body soap.Element) error {
 	return x.close(envelopeLimit)
 }
 
-// envelopeTail is room for what follows the items in a reply, and for the element and the context in front of them.
-const envelopeTail = 256
+// portionNames is what the elements of a reply with items are called.
+type portionNames struct {
+	action, response, items, end string
+	emptyContext                 bool // whether the last one has an EnumerationContext, which is empty then
+}
 
-// fill writes up to most items, as many as fit, to x.items, and tells how many and whether they are the last. A provider
-// that does not answer in time is stopped, which ends the enumeration.
+// envelopeTail is room for what follows the items in a reply.
+const envelopeTail = 128
+
+// portion writes a reply with up to most items, as many as fit, and tells whether more can come: of a sequence that has not
+// ended, also if not even one item fitted.
+func (x *exchange) portion(en *enumeration, most int, names portionNames) (more bool, err error) {
+	w := &x.writer
+	x.open(names.action + "Response")
+	if en.id == "" {
+		en.id = x.server.newID()
+	}
+	w.Start(names.response)
+	w.Text("")
+	element := w.Len()
+	w.Start("n:EnumerationContext")
+	w.Text("")
+	text := w.Len()
+	w.Text(en.id)
+	textEnd := w.Len()
+	w.End()
+	elementEnd := w.Len()
+	w.Start(names.items)
+	w.Text("")
+	count, done, err := x.fill(en, most)
+	if err != nil {
+		return false, err
+	}
+	if count == 0 && !done {
+		return true, x.itemTooLong() // the client may come back with a larger MaxEnvelopeSize
+	}
+	w.End()
+	if done {
+		// Only now it is known that there is nothing to come back for.
+		if names.emptyContext {
+			w.Cut(text, textEnd)
+		} else {
+			w.Cut(element, elementEnd)
+		}
+		w.Start(names.end)
+		w.End()
+	}
+	w.End()
+	return !done, x.close(envelopeLimit)
+}
+
+// fill writes the items, and tells how many they are and whether they are the last. A provider that does not answer in time is
+// stopped, which ends the enumeration.
 func (x *exchange) fill(en *enumeration, most int) (count int, done bool, err error) {
 	limit, _ := x.budget()
-	limit -= x.writer.Len() + envelopeTail
+	p := &page{ctx: x.ctx, encoder: x.encoder(en.resource), most: most, limit: limit - envelopeTail}
 	stop := context.AfterFunc(x.ctx, en.cancel)
-	defer func() {
-		stopped := !stop()
-		if err != nil && x.ctx.Err() != nil || stopped && !done {
-			// What the provider says of having been stopped matters less than why.
-			err = x.ctx.Err()
-		}
-	}()
-	e := x.encoder(en.resource)
-	e.w = &x.items
-	for {
-		// One more than what is sent is looked at, to know whether there is any.
-		found, err := en.advance(x.ctx)
-		if !found || count == most {
-			return count, !found && err == nil, err
-		}
-		before := x.items.Mark()
-		en.write(e)
-		if x.items.Len() > limit {
-			x.items.Rewind(before)
-			return count, false, nil
-		}
-		en.held = false
-		count++
+	done, err = en.turn(p)
+	stopped := !stop()
+	if err != nil && x.ctx.Err() != nil || stopped && !done {
+		// What the provider says of having been stopped matters less than why.
+		err = x.ctx.Err()
 	}
+	return p.count, done, err
 }
 
 // itemTooLong is the fault of a reply that has no room for even one item.
@@ -264,15 +266,4 @@ func (x *exchange) itemTooLong() error {
 		c = envelopeLimit
 	}
 	return newFault(c, "not even one item fits into "+strconv.Itoa(limit)+" bytes of UTF-8")
-}
-
-// writeItems writes the items that fill has collected.
-func (x *exchange) writeItems(name string) {
-	items, err := x.items.Bytes()
-	if err != nil {
-		panic(err) // a mistake in this package, which the reply must not hide
-	}
-	x.writer.Start(name)
-	x.writer.Raw(items)
-	x.writer.End()
 }

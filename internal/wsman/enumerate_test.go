@@ -254,3 +254,18 @@ func TestClasses(t *testing.T) {
 	}
 	checkFault(t, send(t, s, enumerate(uri+"*", "", wqlFilter("select * from meta_class"))), "s:Sender", "n:FilterDialectRequestedUnavailable", "")
 }
+
+// TestEnumeratedAsGot checks that an instance of a list has the very bytes that it has when it is read alone: with NULLs, arrays,
+// and text to be escaped.
+func TestEnumeratedAsGot(t *testing.T) {
+	s := server(t, newWorld(4), nil)
+	list := send(t, s, enumerate(wmi+"Test_Pack", "", "<w:OptimizeEnumeration/><w:MaxElements>9</w:MaxElements>")).raw
+	for id := 2; id <= 5; id++ {
+		one := send(t, s, get(wmi+"Test_Pack", fmt.Sprint("PackId=", id)).String()).raw
+		_, instance, _ := strings.Cut(one, "<s:Body>")
+		instance, _, _ = strings.Cut(instance, "</s:Body>")
+		if instance == "" || strings.Count(list, instance) != 1 {
+			t.Errorf("pack %d is\n%s\nand the list is\n%s", id, instance, list)
+		}
+	}
+}

@@ -21,15 +21,15 @@ type enumeration struct {
 	columns  []wql.Column            // nil for all
 	key      *cim.Instance           // of the only instance that can match, or nil
 	identity string                  // of the caller it belongs to
+	id       string                  // of the context; empty before one is needed
 
-	next   func() (cim.Instance, error, bool)
+	resume func() (struct{}, bool) // goes on with pages
 	stop   func()
-	cancel context.CancelFunc // of the context that next works with
-	item   cim.Instance       // the next to be sent, if held
-	held   bool
+	cancel context.CancelFunc // of the context that the provider works with
+	page   *page              // that is being filled
+	err    error              // with which the sequence ended
 
 	// The rest is guarded by enumerations.mu.
-	id       string
 	lastUsed time.Time
 	busy     bool // a request is at work with it; that request will end it if it is no longer open then
 }
@@ -74,29 +74,75 @@ func (en *enumeration) instance(ctx context.Context) iter.Seq2[cim.Instance, err
 	}
 }
 
-// advance makes sure that the next item is held, and tells whether there is one.
-func (en *enumeration) advance(ctx context.Context) (found bool, err error) {
-	for !en.held {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		i, err, ok := en.next()
-		if !ok || err != nil {
-			return false, err
-		}
-		en.item, en.held = i, en.matches == nil || en.matches(i)
-	}
-	return true, nil
+// page is the items of one reply.
+type page struct {
+	ctx     context.Context // of the request
+	encoder encoder         // writes them
+	most    int             // how many there may be
+	limit   int             // how long the reply may become with them
+	count   int             // how many there are
 }
 
-// write writes the held item the way the client wants it.
-func (en *enumeration) write(e encoder) {
+// add writes an item, if it has room.
+func (p *page) add(en *enumeration, i cim.Instance) bool {
+	if p.count == p.most {
+		return false
+	}
+	before := p.encoder.w.Mark()
+	en.write(p.encoder, i)
+	if p.encoder.w.Len() > p.limit {
+		p.encoder.w.Rewind(before)
+		return false
+	}
+	p.count++
+	return true
+}
+
+// pages goes over the instances once and stops whenever en.page is full, until there is another one. The item that found no room
+// is then the first. So it is known of a full page that more follows, and between two pages nothing is kept but that item.
+//
+// The provider's loop writes each item itself, so that it changes place with the request once for a page, and not for each item.
+func (en *enumeration) pages(ctx context.Context) iter.Seq[struct{}] {
+	return func(yield func(struct{}) bool) {
+		for i, err := range en.instances(ctx) {
+			if err == nil {
+				err = en.page.ctx.Err()
+			}
+			if err != nil {
+				en.err = err
+				return
+			}
+			if en.matches != nil && !en.matches(i) {
+				continue
+			}
+			for !en.page.add(en, i) {
+				if !yield(struct{}{}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// turn fills a page and tells whether it is the last.
+func (en *enumeration) turn(p *page) (done bool, err error) {
+	if err := p.ctx.Err(); err != nil {
+		return false, err
+	}
+	en.page = p
+	_, more := en.resume()
+	en.page = nil
+	return !more && en.err == nil, en.err
+}
+
+// write writes an item the way the client wants it.
+func (en *enumeration) write(e encoder, i cim.Instance) {
 	if en.resource.form == formClassXML {
-		writeClass(e.w, en.item.Class, en.resource.classes)
+		writeClass(e.w, i.Class, en.resource.classes)
 		return
 	}
 	if en.mode == modeEPR {
-		e.endpointReference(en.item)
+		e.endpointReference(i)
 		return
 	}
 	if en.mode == modeObjectAndEPR {
@@ -104,12 +150,12 @@ func (en *enumeration) write(e encoder) {
 		defer e.w.End()
 	}
 	if en.columns != nil && e.form == formWMI {
-		e.fragment(en.item, en.columns)
+		e.fragment(i, en.columns)
 	} else {
-		e.instance(en.item, en.columns)
+		e.instance(i, en.columns)
 	}
 	if en.mode == modeObjectAndEPR {
-		e.endpointReference(en.item)
+		e.endpointReference(i)
 	}
 }
 
@@ -133,25 +179,25 @@ type enumerations struct {
 	closed bool
 }
 
-// add opens an enumeration under a new ID.
-func (t *enumerations) add(id string, en *enumeration) (string, error) {
+// add opens an enumeration under its ID.
+func (t *enumerations) add(en *enumeration) error {
 	t.expire()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case t.closed:
-		return "", newFault(endpointUnavailable, "the service is about to end")
+		return newFault(endpointUnavailable, "the service is about to end")
 	case len(t.open) >= t.max:
-		return "", newFault(quotaLimit, "too many enumerations are open")
-	case t.open[id] != nil:
-		return "", newFault(internalError, "")
+		return newFault(quotaLimit, "too many enumerations are open")
+	case t.open[en.id] != nil:
+		return newFault(internalError, "")
 	}
-	en.id, en.lastUsed, en.busy = id, t.now(), false
-	t.open[id] = en
+	en.lastUsed, en.busy = t.now(), false
+	t.open[en.id] = en
 	if t.timer == nil {
 		t.timer = time.AfterFunc(t.idle, t.tick)
 	}
-	return id, nil
+	return nil
 }
 
 // take gives an enumeration to one request. Whose it is is no business of others: to them it does not exist.

@@ -24,7 +24,6 @@ type exchange struct {
 
 	received []byte
 	writer   soap.Writer // the reply
-	items    soap.Writer // the items of an enumeration, which are written before what stands in front of them
 	encoded  []byte      // the reply in UTF-16
 }
 
@@ -32,12 +31,11 @@ func (x *exchange) begin(ctx context.Context, anonymous bool) {
 	x.ctx, x.anonymous, x.request, x.charset = ctx, anonymous, request{}, soap.UTF8
 	x.received = x.received[:0]
 	rewind(&x.writer)
-	rewind(&x.items)
 }
 
 // end keeps the buffers for another request, unless they have grown large.
 func (x *exchange) end() {
-	if cap(x.received)+cap(x.encoded)+x.writer.Len()+x.items.Len() <= maxPooledBytes {
+	if cap(x.received)+cap(x.encoded)+x.writer.Len() <= maxPooledBytes {
 		x.ctx, x.request = nil, request{}
 		x.server.exchanges.Put(x)
 	}

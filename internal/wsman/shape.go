@@ -15,12 +15,18 @@ type namespace struct {
 // is there with the prefix p and with q: an embedded instance takes the prefix that the element around it has not.
 type shape struct {
 	class      *cim.Class
-	uri        [3]string // by form
-	element    string    // p:CLASS
-	properties [2][]string
-	typeName   [2]string   // p:CLASS_Type
-	start      [2][]string // attributes of the element of an instance, by form: formWMI, formDMTF
+	uri        [3]string   // by form
+	element    [2]soap.Tag // of an instance, by form: formWMI, formDMTF
+	properties [2][]property
+	typeName   [2]string // p:CLASS_Type
 	methods    map[*cim.Method]methodNames
+}
+
+// property is a property with its name, and with the tags around its value, if that is neither an array nor embedded.
+type property struct {
+	*cim.Property
+	name string
+	tag  soap.Tag
 }
 
 type methodNames struct {
@@ -42,18 +48,22 @@ func (n *namespace) add(c *cim.Class) {
 	if n.shapes[c] != nil {
 		return
 	}
-	s := &shape{class: c, element: "p:" + c.Name, methods: map[*cim.Method]methodNames{}}
+	s := &shape{class: c, methods: map[*cim.Method]methodNames{}}
 	n.shapes[c] = s
 	s.uri = [3]string{prefixWMI + n.cim.Name + "/" + c.Name, prefixDMTF + c.Name, prefixClassXML + c.Name}
 	for i, prefix := range prefixes {
 		s.typeName[i] = prefix + ":" + c.Name + "_Type"
 		for j := range c.Properties {
-			s.properties[i] = append(s.properties[i], prefix+":"+c.Properties[j].Name)
+			p := property{Property: &c.Properties[j], name: prefix + ":" + c.Properties[j].Name}
+			if p.tag = soap.NewTag(p.name); p.Type == cim.DatetimeType {
+				p.tag = p.tag.Around(soap.NewTag("cim:Datetime"))
+			}
+			s.properties[i] = append(s.properties[i], p)
 		}
 	}
-	for f := range s.start {
-		s.start[f] = []string{"xmlns:xsi", soap.NamespaceXSI, "xmlns:p", s.uri[f], "xmlns:cim", soap.NamespaceCIM,
-			"xsi:type", s.typeName[0]}
+	for f := range s.element {
+		s.element[f] = soap.NewTag("p:"+c.Name, "xmlns:xsi", soap.NamespaceXSI, "xmlns:p", s.uri[f], "xmlns:cim", soap.NamespaceCIM,
+			"xsi:type", s.typeName[0])
 	}
 	for i := range c.Properties {
 		n.addEmbedded(&c.Properties[i].Field)
