@@ -212,7 +212,7 @@ func (d *depot) namespace(tb testing.TB) *cim.Namespace {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ns, err := cim.NewNamespace(`Root\CIMv2`, boxes, items, warehouses)
+	ns, err := cim.NewNamespace(`\root\cimv2`, boxes, items, warehouses)
 	if err != nil {
 		tb.Fatal(err)
 	}

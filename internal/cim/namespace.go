@@ -7,7 +7,7 @@ import (
 
 // Namespace is a set of classes under a name such as root/cimv2. It does not change after NewNamespace.
 type Namespace struct {
-	Name    string
+	Name    string // as it was declared, with forward slashes; to be compared by NormalizeNamespace
 	Classes []*Class // in order of declaration
 
 	byName map[string]*Class
@@ -15,7 +15,7 @@ type Namespace struct {
 
 // NewNamespace returns a namespace of classes; names that differ only in case are an error.
 func NewNamespace(name string, classes ...*Class) (*Namespace, error) {
-	n := &Namespace{Name: NormalizeNamespace(name), Classes: classes, byName: map[string]*Class{}}
+	n := &Namespace{Name: trimNamespace(name), Classes: classes, byName: map[string]*Class{}}
 	for _, c := range classes {
 		lower := strings.ToLower(c.Name)
 		if n.byName[lower] != nil {
@@ -35,6 +35,8 @@ func (n *Namespace) Class(name string) (*Class, error) {
 }
 
 // NormalizeNamespace writes a namespace's name in one way: forward slashes, lower case, no slash at either end.
-func NormalizeNamespace(name string) string {
-	return strings.ToLower(strings.Trim(strings.ReplaceAll(name, `\`, "/"), "/"))
+func NormalizeNamespace(name string) string { return strings.ToLower(trimNamespace(name)) }
+
+func trimNamespace(name string) string {
+	return strings.Trim(strings.ReplaceAll(name, `\`, "/"), "/")
 }

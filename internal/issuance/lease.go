@@ -44,7 +44,7 @@ func (d *decision) takeOver() error {
 		return err
 	}
 	c, err := d.tx.CAL(l.CAL)
-	if err != nil || c.Status != licensing.StatusConcurrent {
+	if err != nil || c.Status != licensing.StatusConcurrent || c.ProductType != host.Mode { // the mode may have changed meanwhile
 		return err
 	}
 	users, err := d.tx.Leases(store.LeaseFilter{CAL: c.ID, Limit: 2})
@@ -268,7 +268,7 @@ func (s *Service) unused(tx store.Tx, now time.Time, actor string, id uint32) (i
 }
 
 // RenewLease says that a session of the host lives. Its lease ends with the key pack all the same; a CAL with a term is renewed when
-// it is due. Fault: NotFound, also for a lease of another host.
+// it is due, if the host still counts by what the CAL is counted by. Fault: NotFound, also for a lease of another host.
 func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64) (l licensing.Lease, err error) {
 	err = s.store.Update(ctx, func(tx store.Tx) error {
 		if l, err = tx.Lease(id); err == nil && l.Host != host.Name {
@@ -282,7 +282,7 @@ func (s *Service) RenewLease(ctx context.Context, host licensing.Host, id uint64
 			return err
 		}
 		d := &decision{s: s, tx: tx, r: Request{Host: host, User: l.User, Device: l.Device, Session: l.Session}, now: s.now()}
-		if d.due(&c) && !c.Expired(d.now) && l.Session != "" {
+		if d.due(&c) && !c.Expired(d.now) && l.Session != "" && c.ProductType == host.Mode {
 			if err := d.identify(); err != nil {
 				return err
 			}

@@ -85,12 +85,13 @@ func ParseLicenseServers(names []string) ([]string, error) {
 		if err != nil {
 			return nil, Faultf(Invalid, "name %d of the license servers is none: it must be a host name, a fully qualified domain name or an IP address", i+1)
 		}
-		if !slices.Contains(list, name) {
-			list = append(list, name)
+		if slices.Contains(list, name) {
+			continue
 		}
-	}
-	if len(list) > MaxLicenseServers {
-		return nil, Faultf(OutOfRange, "%d license servers are more than %d", len(list), MaxLicenseServers)
+		if len(list) == MaxLicenseServers {
+			return nil, Faultf(OutOfRange, "there are more than %d license servers", MaxLicenseServers)
+		}
+		list = append(list, name)
 	}
 	return list, nil
 }

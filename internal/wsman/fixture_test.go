@@ -261,7 +261,7 @@ func (w *world) namespace(tb testing.TB) *cim.Namespace {
 	must(tb, err)
 	entries, err := cim.Define[entry]("Test_Entry")
 	must(tb, err)
-	ns, err := cim.NewNamespace(`root\CIMV2`, packs, sites, pairs, entries)
+	ns, err := cim.NewNamespace(`root\cimv2`, packs, sites, pairs, entries)
 	must(tb, err)
 	return ns
 }

@@ -97,7 +97,7 @@ func NewServer(opt Options) *Server {
 	opt.Limits = opt.Limits.withDefaults()
 	s := &Server{options: opt, namespaces: map[string]*namespace{}}
 	for _, ns := range opt.Namespaces {
-		s.namespaces[ns.Name] = newNamespace(ns)
+		s.namespaces[cim.NormalizeNamespace(ns.Name)] = newNamespace(ns)
 	}
 	s.enumerations = enumerations{
 		open: map[string]*enumeration{}, max: opt.Limits.MaxEnumerations, idle: opt.Limits.EnumerationIdle,
