@@ -51,7 +51,7 @@ func (reportGenerateCmd) Help() string {
 
 Examples:
   calkeeper report generate
-  calkeeper report generate --file usage.xlsx --timeout 10m`
+  calkeeper report generate --file usage.xlsx`
 }
 
 // Run makes the report.
@@ -126,7 +126,7 @@ type reportShowCmd struct {
 // Help is shown by --help.
 func (reportShowCmd) Help() string {
 	return `Example:
-  calkeeper report show Report-20261122T064915Z`
+  calkeeper report show LicenseReport-20261122T064915.697520Z`
 }
 
 // Run shows the report.
@@ -171,7 +171,7 @@ type reportDeleteCmd struct {
 // Help is shown by --help.
 func (reportDeleteCmd) Help() string {
 	return `Example:
-  calkeeper report delete Report-20261122T064915Z`
+  calkeeper report delete LicenseReport-20261122T064915.697520Z`
 }
 
 // Run deletes the report.

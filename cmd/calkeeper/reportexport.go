@@ -39,14 +39,14 @@ type reportExportCmd struct {
 
 // Help is shown by --help.
 func (reportExportCmd) Help() string {
-	return `Without --file, the file has the name of the report, and is in the working directory. It may be read by nobody else. The pdf has charts and the beginning of each list; the other formats have everything. A csv has one table: without --table, usage.csv becomes usage-summary.csv, usage-users.csv and so on.
+	return `Without --file, the file has the name of the report, and is in the working directory. Only the file's owner may read it. The pdf has charts and the beginning of each list; the other formats have everything. A csv has one table: without --table, usage.csv becomes usage-summary.csv, usage-users.csv and so on.
 
 In a csv, an apostrophe stands before a name that a spreadsheet would take for a formula, and before one that begins with an apostrophe.
 
 Examples:
-  calkeeper report export Report-20261122T064915Z --file usage.pdf
-  calkeeper report export Report-20261122T064915Z --format xlsx
-  calkeeper report export Report-20261122T064915Z --format csv --table users --file -`
+  calkeeper report export LicenseReport-20261122T064915.697520Z --file usage.pdf
+  calkeeper report export LicenseReport-20261122T064915.697520Z --format xlsx
+  calkeeper report export LicenseReport-20261122T064915.697520Z --format csv --table users --file -`
 }
 
 // Run writes the report.
@@ -132,7 +132,9 @@ func (e *reportExport) export(ctx context.Context, t *terminal, wsman *client.Cl
 	} else {
 		paths, err = e.files.Write(r)
 	}
-	done()
+	if err == nil {
+		done()
+	}
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted: the report was not written, or not to its end")
 	}

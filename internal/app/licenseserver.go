@@ -145,16 +145,15 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	l.Issuance = issuance.New(l.store, issuance.Options{
 		Policies: o.Policies, Now: time.Now, Random: rand.Reader, Logger: o.Logger, Observe: l.metrics.Observe,
 	})
-	archive, err := reports.Open(filepath.Join(o.Dir, reportsDir))
-	if err != nil {
-		return nil, err
-	}
-	l.Reporting = reporting.New(l.store, archive, reporting.Options{Now: time.Now, Logger: o.Logger})
-	return l, l.Reporting.Recover(ctx)
+	l.Reporting = reporting.New(l.store, reports.New(filepath.Join(o.Dir, reportsDir)), reporting.Options{Now: time.Now, Logger: o.Logger})
+	return l, nil
 }
 
 // Start serves WS-Management and the REST API and talks to the clearinghouse, until Stop.
 func (l *LicenseServer) Start() (err error) {
+	if err := l.Reporting.Recover(context.Background()); err != nil {
+		return err
+	}
 	handler, err := l.handler()
 	if err != nil {
 		return err

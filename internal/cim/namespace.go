@@ -7,7 +7,7 @@ import (
 
 // Namespace is a set of classes under a name such as root/cimv2. It does not change after NewNamespace.
 type Namespace struct {
-	Name    string // as it was declared, with forward slashes; to be compared by NormalizeNamespace
+	Name    string   // as it was declared, with forward slashes; to be compared by NormalizeNamespace
 	Classes []*Class // in order of declaration
 
 	byName map[string]*Class

@@ -275,3 +275,39 @@ func TestLicenseServerSecurityGroup(t *testing.T) {
 		f.fails(err, c.kind)
 	}
 }
+
+// TestChangeModeWithSessions changes the mode while sessions live: their CALs stay what they are, go to no device, and last as long
+// as the sessions say that they live, or to the end of their term.
+func TestChangeModeWithSessions(t *testing.T) {
+	f := newFarm(t, issuance.Policies{})
+	users, devices := f.install(ws2022, perUser, 5), f.install(ws2022, perDevice, 5)
+	host := f.concurrent("rdsh.example.net", ws2022, perUser)
+	f.validate(host, on("ada", "d1", ":10"), issuance.Issued)
+	bob := f.validate(host, on("bob", "d3", ":11"), issuance.Issued)
+	f.request(f.host("rdsh2.example.net", ws2022, perUser), on("carol", "d4", ""), issuance.Issued) // with a term
+	carol := f.validate(host, on("carol", "d4", ":12"), issuance.Validated)
+	f.issued(users, 3)
+	ctx := context.Background()
+	f.must(f.service.ChangeMode(ctx, "ops", host.Name, perDevice))
+	host, err := f.service.Host(ctx, host.Name)
+	f.must(err)
+	// Ada takes her session to another device. It now needs the CAL of a device, and hers is free.
+	if a := f.request(host, on("ada", "d2", ""), issuance.Issued); a.CAL.ProductType != perDevice || a.CAL.Device.ID != "d2" {
+		t.Errorf("on another device she has %+v", a.CAL)
+	}
+	f.issued(users, 2)
+	f.issued(devices, 1)
+	for range 110 { // 55 days: carol's CAL is due
+		f.pass(12 * time.Hour)
+		for _, l := range []*licensing.Lease{bob.Lease, carol.Lease} {
+			if _, err := f.service.RenewLease(ctx, host, l.ID); err != nil {
+				t.Fatalf("on %s: %v", f.now, err)
+			}
+		}
+	}
+	for _, id := range []uint32{bob.CAL.ID, carol.CAL.ID} {
+		if c := f.cal(id); c.ProductType != perUser {
+			t.Errorf("CAL %d is %+v", id, c)
+		}
+	}
+}

@@ -13,8 +13,8 @@ import (
 	"calkeeper/internal/store"
 )
 
-// maxReports bounds how many reports are kept: monitoring makes one every few minutes, and may forget to delete it.
-const maxReports = 10_000
+// failuresKept is for how long a user who was denied counts as one without a CAL: as long as a per user CAL lasts.
+const failuresKept = licensing.PerUserTerm
 
 // denialsRead is how many denials are read at a time.
 const denialsRead = 1000
@@ -35,14 +35,17 @@ func (s *Service) Generate(ctx context.Context, actor string) (licensing.Report,
 	if err := s.write(ctx, &report); err != nil {
 		return licensing.Report{}, err
 	}
-	err = s.store.Update(ctx, func(tx store.Tx) error {
-		return errors.Join(tx.InsertReport(report),
-			tx.Audit(store.AuditRecord{At: report.Generated, Actor: actor, Action: "generate report", Detail: report.FileName}))
-	})
-	if err != nil {
+	if err := s.keep(ctx, actor, "generate report", report); err != nil {
 		return licensing.Report{}, errors.Join(err, s.archive.Delete(report.FileName))
 	}
 	return report, nil
+}
+
+// keep stores the head of a report.
+func (s *Service) keep(ctx context.Context, actor, action string, report licensing.Report) error {
+	return s.store.Update(ctx, func(tx store.Tx) error {
+		return errors.Join(tx.InsertReport(report), tx.Audit(store.AuditRecord{At: s.now(), Actor: actor, Action: action, Detail: report.FileName}))
+	})
 }
 
 // newReport names a report by the present. A clock that was set back may give a name that is in use: the next free one follows.
@@ -53,24 +56,22 @@ func (s *Service) newReport(ctx context.Context) (report licensing.Report, err e
 		if err != nil {
 			return err
 		}
-		if len(all) >= maxReports {
+		if len(all) >= s.Most {
 			return licensing.Faultf(licensing.Limited, "there are %d reports: no more are made until some are deleted", len(all))
 		}
 		at := report.Generated
-		report.FileName = fileName(at)
+		report.FileName = at.Format(fileNameLayout)
 		for slices.ContainsFunc(all, func(o licensing.Report) bool { return o.FileName == report.FileName }) {
 			at = at.Add(time.Microsecond)
-			report.FileName = fileName(at)
+			report.FileName = at.Format(fileNameLayout)
 		}
 		return nil
 	})
 	return report, err
 }
 
-// fileName makes a name that sorts by time and can be part of a path anywhere.
-func fileName(at time.Time) string {
-	return "LicenseReport-" + at.Format("20060102T150405.000000") + "Z"
-}
+// fileNameLayout makes of an instant in UTC a name that sorts by time and can be part of a path anywhere.
+const fileNameLayout = "LicenseReport-20060102T150405.000000Z"
 
 // write writes the entries of a report, and the totals into its head.
 func (s *Service) write(ctx context.Context, report *licensing.Report) (err error) {
@@ -84,10 +85,8 @@ func (s *Service) write(ctx context.Context, report *licensing.Report) (err erro
 		if err != nil {
 			return err
 		}
+		total(report, summary)
 		for _, e := range summary {
-			if e.ProductType == licensing.PerUser {
-				report.Installed, report.Issued = add(report.Installed, e.Installed), add(report.Issued, e.Issued)
-			}
 			if err := draft.AddSummary(e); err != nil {
 				return err
 			}
@@ -95,7 +94,7 @@ func (s *Service) write(ctx context.Context, report *licensing.Report) (err erro
 		if err := writeCALs(r, draft); err != nil {
 			return err
 		}
-		return writeFailed(r, draft)
+		return writeFailed(r, draft, report.Generated.Add(-failuresKept))
 	})
 	if err != nil {
 		return err
@@ -127,6 +126,15 @@ func summarize(r store.Reader) ([]SummaryEntry, error) {
 	return all, nil
 }
 
+// total puts the sums of the per user CALs into the head of a report.
+func total(report *licensing.Report, summary []SummaryEntry) {
+	for _, e := range summary {
+		if e.ProductType == licensing.PerUser {
+			report.Installed, report.Issued = add(report.Installed, e.Installed), add(report.Issued, e.Issued)
+		}
+	}
+}
+
 // add adds two numbers of CALs; beyond 32 bits the sum is the largest number.
 func add(a, b uint32) uint32 { return uint32(min(uint64(a)+uint64(b), math.MaxUint32)) }
 
@@ -155,18 +163,21 @@ func downLevel(user string) string {
 	return domain + `\` + name
 }
 
-// writeFailed writes who asked in vain for a per user CAL and has none now, as far as the denials are remembered.
-func writeFailed(r store.Reader, draft Draft) error {
+// writeFailed writes who asked in vain for a per user CAL since then and has none now.
+func writeFailed(r store.Reader, draft Draft, since time.Time) error {
 	for after := uint64(0); ; {
 		denials, err := r.Denials(after, denialsRead)
 		if err != nil {
 			return err
 		}
 		for _, d := range denials {
+			after = d.Seq
+			if d.At.Before(since) {
+				continue
+			}
 			if err := putFailed(r, draft, d); err != nil {
 				return fmt.Errorf("denial %d: %w", d.Seq, err)
 			}
-			after = d.Seq
 		}
 		if len(denials) < denialsRead {
 			return nil

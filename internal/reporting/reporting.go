@@ -2,7 +2,7 @@
 // CALs do. It must not know WMI, HTTP, SQL, nor how a report looks to people.
 //
 // The head of a report is in the store, its entries are in an [Archive]. A report is there when its head is: Recover mends what
-// the end of the process left of either alone.
+// the end of the process, or the loss of either, left alone.
 package reporting
 
 import (
@@ -98,7 +98,11 @@ type Entries interface {
 type Options struct {
 	Now    func() time.Time
 	Logger *slog.Logger
+	Most   int // reports that are kept; 0 means 10,000
 }
+
+// defaultMost bounds how many reports are kept: monitoring makes one every few minutes, and may forget to delete it.
+const defaultMost = 10_000
 
 // Service makes and reads the reports of one license server.
 type Service struct {
@@ -110,6 +114,9 @@ type Service struct {
 
 // New returns a Service.
 func New(st store.Store, archive Archive, o Options) *Service {
+	if o.Most == 0 {
+		o.Most = defaultMost
+	}
 	s := &Service{store: st, archive: archive, Options: o, making: make(chan struct{}, 1)}
 	s.making <- struct{}{}
 	return s
@@ -133,26 +140,29 @@ func (s *Service) Report(ctx context.Context, fileName string) (report licensing
 	return report, err
 }
 
-// Delete removes a report. Fault: NotFound.
+// Delete removes a report. Its entries go first: they name people, and would else come back after a crash. Fault: NotFound.
 func (s *Service) Delete(ctx context.Context, actor, fileName string) error {
-	err := s.store.Update(ctx, func(tx store.Tx) error {
-		return errors.Join(tx.DeleteReport(fileName), tx.Audit(store.AuditRecord{At: s.now(), Actor: actor, Action: "delete report", Detail: fileName}))
-	})
-	if err != nil {
+	if _, err := s.Report(ctx, fileName); err != nil {
 		return err
 	}
 	if err := s.archive.Delete(fileName); err != nil {
-		// The report is gone; what is left of it takes space until the next start.
-		s.Logger.Warn("the entries of a deleted report could not be removed; that is tried again at the next start", "report", fileName, "error", err)
+		return err
 	}
-	return nil
+	return s.forget(ctx, actor, fileName)
+}
+
+// forget removes the head of a report.
+func (s *Service) forget(ctx context.Context, actor, fileName string) error {
+	return s.store.Update(ctx, func(tx store.Tx) error {
+		return errors.Join(tx.DeleteReport(fileName), tx.Audit(store.AuditRecord{At: s.now(), Actor: actor, Action: "delete report", Detail: fileName}))
+	})
 }
 
 // now is the present as the store keeps instants.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
-// Recover removes entries that belong to no report, and the reports whose entries are missing. It is to be called before any
-// other method.
+// Recover takes entries back that have no head, as after a crash or with an older or new database, and removes heads without
+// entries. It is to be called before any other method.
 func (s *Service) Recover(ctx context.Context) error {
 	kept, err := s.archive.FileNames()
 	if err != nil {
@@ -169,18 +179,39 @@ func (s *Service) Recover(ctx context.Context) error {
 	for _, name := range kept {
 		if missing[name] {
 			delete(missing, name)
-			continue
-		}
-		s.Logger.Info("entries of a report that was not finished, or is deleted, are removed", "report", name)
-		if err := s.archive.Delete(name); err != nil {
-			return err
+		} else if err := s.adopt(ctx, name); err != nil {
+			s.Logger.Warn("a file among the reports is none, or is broken; it is left alone", "report", name, "error", err)
 		}
 	}
 	for name := range missing {
 		s.Logger.Warn("the entries of a report are missing; it is removed", "report", name)
-		if err := s.Delete(ctx, "calkeeper", name); err != nil {
+		if err := s.forget(ctx, recovery, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recovery is the actor of what Recover does.
+const recovery = "calkeeper"
+
+// adopt makes the head of a report from its entries.
+func (s *Service) adopt(ctx context.Context, fileName string) (err error) {
+	generated, err := time.Parse(fileNameLayout, fileName)
+	if err != nil {
+		return err
+	}
+	entries, err := s.archive.Open(fileName)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, entries.Close()) }()
+	summary, err := entries.Summary(0, MaxPortion)
+	if err != nil {
+		return err
+	}
+	report := licensing.Report{FileName: fileName, Generated: generated}
+	total(&report, summary)
+	s.Logger.Warn("a report that the database does not have is taken back", "report", fileName)
+	return s.keep(ctx, recovery, "recover report", report)
 }

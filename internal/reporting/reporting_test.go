@@ -36,16 +36,17 @@ func newPlace(t testing.TB, dir string) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	reports, err := archive.Open(filepath.Join(dir, "reports"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &place{dir: dir, store: st, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	p.Service = reporting.New(st, reports, reporting.Options{Now: func() time.Time { return p.now }, Logger: slog.New(slog.DiscardHandler)})
+	p.Service = p.service(st, archive.New(filepath.Join(dir, "reports")), 0)
 	if err := p.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// service returns another service of the place.
+func (p *place) service(st store.Store, a reporting.Archive, most int) *reporting.Service {
+	return reporting.New(st, a, reporting.Options{Now: func() time.Time { return p.now }, Logger: slog.New(slog.DiscardHandler), Most: most})
 }
 
 func (p *place) update(t testing.TB, f func(store.Tx) error) {
@@ -291,47 +292,136 @@ func TestTooManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestRecover: whatever the end of a process left, reports are whole or not there.
+// TestRecover: whatever the end of a process, or the loss of files, left: reports are whole or not there, and none is thrown away.
 func TestRecover(t *testing.T) {
 	dir := t.TempDir()
 	p := newPlace(t, dir)
+	p.pack(t, licensing.KeyPack{Type: licensing.KeyPackOpen, ProductVersion: 7, ProductType: licensing.PerUser, Total: 10}, licensing.StatusActive, "ada")
 	kept, lost := p.generate(t), p.generate(t)
 	reports := filepath.Join(dir, "reports")
+	const broken, foreign = "LicenseReport-20260301T130000.000000Z.db", "other.db"
 	for _, err := range []error{
 		os.Remove(filepath.Join(reports, lost.FileName+".db")),
 		os.WriteFile(filepath.Join(reports, ".draft-7"), []byte("half"), 0o600),
-		os.WriteFile(filepath.Join(reports, "LicenseReport-without-head.db"), []byte("whole"), 0o600),
-		p.store.Close(),
+		os.WriteFile(filepath.Join(reports, broken), []byte("no database"), 0o600),
+		os.WriteFile(filepath.Join(reports, foreign), nil, 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	p = newPlace(t, dir)
-	all, err := p.Reports(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	want := p.read(t, kept.FileName)
+	check := func(when string, audits ...string) {
+		t.Helper()
+		all, err := p.Reports(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, when+", the reports", all, []licensing.Report{kept})
+		equal(t, when+", what it lists", p.read(t, kept.FileName), want)
+		audited(t, p, audits...)
+		found, err := os.ReadDir(reports)
+		if err != nil || len(found) != 3 {
+			t.Errorf("%s, the directory has %v, %v; want three files", when, found, err)
+		}
 	}
-	equal(t, "the reports", all, []licensing.Report{kept})
-	found, err := os.ReadDir(reports)
-	if err != nil || len(found) != 1 || found[0].Name() != kept.FileName+".db" {
-		t.Errorf("the directory has %v, %v", found, err)
+	reopen := func(move ...string) {
+		t.Helper()
+		if err := p.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range move {
+			if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+".away")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p = newPlace(t, dir)
 	}
-	p.read(t, kept.FileName)
-	audited(t, p, "generate report", "generate report", "delete report")
+	reopen()
+	check("after a crash", "generate report", "generate report", "delete report")
+	reopen("calkeeper.db")
+	check("with a new database", "recover report")
+	reopen()
+	check("the next time", "recover report")
 }
 
-// TestCancelled: who does not wait gets no report, and leaves nothing.
-func TestCancelled(t *testing.T) {
+// hooked is an archive whose drafts do something before each entry.
+type hooked struct {
+	reporting.Archive
+	before func()
+}
+
+type hookedDraft struct {
+	reporting.Draft
+	before func()
+}
+
+func (h hooked) Create(fileName string) (reporting.Draft, error) {
+	d, err := h.Archive.Create(fileName)
+	return hookedDraft{d, h.before}, err
+}
+
+func (d hookedDraft) AddUser(e reporting.UserEntry) error {
+	d.before()
+	return d.Draft.AddUser(e)
+}
+
+// readOnly is a store that takes no changes.
+type readOnly struct{ store.Store }
+
+var errReadOnly = errors.New("read-only")
+
+func (readOnly) Update(context.Context, func(store.Tx) error) error { return errReadOnly }
+
+// TestGenerateFails: a report that cannot be finished leaves nothing, and the next one can be made.
+func TestGenerateFails(t *testing.T) {
 	p := newPlace(t, t.TempDir())
+	p.pack(t, licensing.KeyPack{Type: licensing.KeyPackOpen, ProductVersion: 7, ProductType: licensing.PerUser, Total: 10}, licensing.StatusActive, "ada", "bob")
+	dir := filepath.Join(p.dir, "reports")
+	reports := archive.New(dir)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := p.Generate(ctx, "ada"); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, want context.Canceled", err)
+	interrupted := p.service(p.store, hooked{reports, cancel}, 0)
+	for what, test := range map[string]struct {
+		ctx  context.Context
+		s    *reporting.Service
+		want error
+	}{
+		"who does not wait":         {ctx, interrupted, context.Canceled},
+		"a head that is not stored": {t.Context(), p.service(readOnly{p.store}, reports, 0), errReadOnly},
+	} {
+		if _, err := test.s.Generate(test.ctx, "ada"); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", what, err, test.want)
+		}
+		found, err := os.ReadDir(dir)
+		if err != nil || len(found) != 0 {
+			t.Errorf("%s: the directory has %v, %v", what, found, err)
+		}
 	}
-	found, err := os.ReadDir(filepath.Join(p.dir, "reports"))
-	if err != nil || len(found) != 0 {
-		t.Errorf("the directory has %v, %v", found, err)
+	if _, err := interrupted.Generate(t.Context(), "ada"); err != nil {
+		t.Errorf("after an interrupted one: %v", err)
+	}
+	full := p.service(p.store, reports, 2)
+	p.now = p.now.Add(time.Second)
+	if _, err := full.Generate(t.Context(), "ada"); err != nil {
+		t.Error(err)
+	}
+	if _, err := full.Generate(t.Context(), "ada"); licensing.KindOf(err) != licensing.Limited {
+		t.Errorf("beyond the bound: %v, want Limited", err)
+	}
+}
+
+// TestFailuresGrowOld: a denial of long ago says nothing about now.
+func TestFailuresGrowOld(t *testing.T) {
+	p := newPlace(t, t.TempDir())
+	p.deny(t, licensing.PerUser, 7, `FARM\eve`)
+	for _, test := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {licensing.PerUserTerm, 1}, {time.Microsecond, 0}} {
+		p.now = p.now.Add(test.after)
+		if failed := p.read(t, p.generate(t).FileName).Failed; len(failed) != test.want {
+			t.Errorf("on %s there are %d failed users, want %d", p.now, len(failed), test.want)
+		}
 	}
 }
 

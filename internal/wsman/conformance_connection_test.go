@@ -239,7 +239,7 @@ func TestSlowRequest(t *testing.T) {
 // TestExpiredContexts lets many enumerations expire, some of them in the middle: all their contexts are refused alike, and nothing
 // of them is left.
 func TestExpiredContexts(t *testing.T) {
-	l := listen(t, newWorld(9), nil, nil)
+	l := listen(t, newWorld(9), func(o *wsman.Options) { o.Limits.MaxOfOneCaller = 50 }, nil)
 	before := runtime.NumGoroutine()
 	var contexts []string
 	for i := range 48 {

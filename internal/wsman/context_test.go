@@ -120,6 +120,17 @@ func TestMaxEnumerations(t *testing.T) {
 	open(t, s, "alice")
 }
 
+// TestMaxOfOneCaller: nobody takes what there is for all.
+func TestMaxOfOneCaller(t *testing.T) {
+	s := server(t, newWorld(5), func(o *wsman.Options) { o.Limits.MaxOfOneCaller = 2 })
+	first := open(t, s, "alice")
+	open(t, s, "alice")
+	checkFault(t, sendAs(t, s, "alice", enumerate(wmi+"Test_Pack", "", "")), "s:Sender", "w:QuotaLimit", "")
+	open(t, s, "bob")
+	sendAs(t, s, "alice", releaseMessage(first))
+	open(t, s, "alice")
+}
+
 // TestClose checks that nothing stays open, and that nothing opens any more.
 func TestClose(t *testing.T) {
 	w := newWorld(5)

@@ -168,10 +168,11 @@ func (en *enumeration) end() {
 // enumerations are the open ones: those that a client may continue. They expire when they have not been used for a while,
 // which every use of another notices, and a timer, as an enumeration can hold a snapshot of a database.
 type enumerations struct {
-	max  int
-	idle time.Duration
-	now  func() time.Time
-	log  *slog.Logger
+	max      int
+	maxOfOne int // of one caller
+	idle     time.Duration
+	now      func() time.Time
+	log      *slog.Logger
 
 	mu     sync.Mutex
 	open   map[string]*enumeration
@@ -189,6 +190,8 @@ func (t *enumerations) add(en *enumeration) error {
 		return newFault(endpointUnavailable, "the service is about to end")
 	case len(t.open) >= t.max:
 		return newFault(quotaLimit, "too many enumerations are open")
+	case t.of(en.identity) >= t.maxOfOne:
+		return newFault(quotaLimit, "this account has too many enumerations open")
 	case t.open[en.id] != nil:
 		return newFault(internalError, "")
 	}
@@ -198,6 +201,16 @@ func (t *enumerations) add(en *enumeration) error {
 		t.timer = time.AfterFunc(t.idle, t.tick)
 	}
 	return nil
+}
+
+// of returns how many a caller has open.
+func (t *enumerations) of(identity string) (n int) {
+	for _, en := range t.open {
+		if en.identity == identity {
+			n++
+		}
+	}
+	return n
 }
 
 // take gives an enumeration to one request. Whose it is is no business of others: to them it does not exist.

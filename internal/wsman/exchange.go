@@ -35,7 +35,8 @@ func (x *exchange) begin(ctx context.Context, anonymous bool) {
 
 // end keeps the buffers for another request, unless they have grown large.
 func (x *exchange) end() {
-	if cap(x.received)+cap(x.encoded)+x.writer.Len() <= maxPooledBytes {
+	written, _ := x.writer.Bytes()
+	if cap(x.received)+cap(x.encoded)+cap(written) <= maxPooledBytes {
 		x.ctx, x.request = nil, request{}
 		x.server.exchanges.Put(x)
 	}

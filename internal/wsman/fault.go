@@ -146,7 +146,7 @@ var faults = [...]faultRow{
 	{invalidContext, "the enumeration has ended or expired, or belongs to another account", 0, 0, receiver, "n:InvalidEnumerationContext", "", 0x8033801B, 4, 13, "The enumeration context is not valid, or no longer."},
 	{invalidContext, "much changed while the enumeration was open: it was ended, and can be begun anew", cim.StatusCallCancelled, 0, receiver, "n:InvalidEnumerationContext", "", 0x8033801B, 4, 13, "The enumeration was ended."},
 	{contextInUse, "another Pull of this enumeration is under way", 0, 0, sender, "w:Concurrency", "", 0x80338032, 1, 19, "The resource is in use."},
-	{quotaLimit, "too many enumerations are open", 0, 0, sender, "w:QuotaLimit", "", 0x8033803F, 1, 30, "The service is busy with other requests; try again later."},
+	{quotaLimit, "too many enumerations are open, of all or of this account", 0, 0, sender, "w:QuotaLimit", "", 0x8033803F, 1, 30, "The service is busy with other requests; try again later."},
 	{quotaLimit, "too many lists are being read at the same time", cim.StatusServerTooBusy, 0, sender, "w:QuotaLimit", "", 0x8033803F, 1, 30, "The service is busy with other requests; try again later."},
 	{fragmentUnsupported, "FragmentTransfer with something else than Get and Put of an instance", 0, 0, sender, "w:UnsupportedFeature", "FragmentLevelAccess", 0x80338077, 7, 11, textFeature},
 	{fragmentDialect, "another fragment dialect", 0, 0, receiver, "w:FragmentDialectNotSupported", "", 0x80338090, 7, 11, "The fragment dialect is not supported."},

@@ -38,6 +38,7 @@ type Limits struct {
 	MaxEnvelopeSize  int           // bytes of a reply other than a fault, even if the client would take more: 512,000
 	MaxElements      int           // items of one reply: 32,000
 	MaxEnumerations  int           // open enumerations of all callers: 50
+	MaxOfOneCaller   int           // of them: 20, so that nobody keeps all the others out
 	EnumerationIdle  time.Duration // after which an open enumeration expires: 4 minutes, as Windows has it
 	OperationTimeout time.Duration // of an operation, even if the client would wait longer: 60 seconds
 }
@@ -47,6 +48,7 @@ func (l Limits) withDefaults() Limits {
 	l.MaxEnvelopeSize = positive(l.MaxEnvelopeSize, 512_000)
 	l.MaxElements = positive(l.MaxElements, 32_000)
 	l.MaxEnumerations = positive(l.MaxEnumerations, 50)
+	l.MaxOfOneCaller = positive(l.MaxOfOneCaller, 20)
 	l.EnumerationIdle = positive(l.EnumerationIdle, 4*time.Minute)
 	l.OperationTimeout = positive(l.OperationTimeout, time.Minute)
 	return l
@@ -100,7 +102,7 @@ func NewServer(opt Options) *Server {
 		s.namespaces[cim.NormalizeNamespace(ns.Name)] = newNamespace(ns)
 	}
 	s.enumerations = enumerations{
-		open: map[string]*enumeration{}, max: opt.Limits.MaxEnumerations, idle: opt.Limits.EnumerationIdle,
+		open: map[string]*enumeration{}, max: opt.Limits.MaxEnumerations, maxOfOne: opt.Limits.MaxOfOneCaller, idle: opt.Limits.EnumerationIdle,
 		now: opt.Now, log: opt.Logger,
 	}
 	s.exchanges.New = func() any { return &exchange{server: s} }

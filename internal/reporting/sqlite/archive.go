@@ -50,13 +50,8 @@ type Archive struct{ dir string }
 
 var _ reporting.Archive = (*Archive)(nil)
 
-// Open returns the archive in a directory, which it makes with mode 0700 if it is not there: reports name people.
-func Open(dir string) (*Archive, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return &Archive{dir: dir}, nil
-}
+// New returns the archive in a directory. The first report makes it with mode 0700, if it is not there: reports name people.
+func New(dir string) *Archive { return &Archive{dir: dir} }
 
 // path returns where the entries of a report are. A name that is none of a file in the directory has no entries.
 func (a *Archive) path(fileName string) (string, error) {
@@ -69,7 +64,7 @@ func (a *Archive) path(fileName string) (string, error) {
 // FileNames returns the reports that are there, and removes drafts that were not finished.
 func (a *Archive) FileNames() ([]string, error) {
 	found, err := os.ReadDir(a.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var names []string
@@ -106,7 +101,10 @@ func (a *Archive) Create(fileName string) (_ reporting.Draft, err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return nil, licensing.Faultf(licensing.AlreadyExists, "there is a report %.64q already", fileName)
 	}
-	// SQLite would make it readable by others.
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return nil, err
+	}
+	// SQLite would make the file readable by others.
 	f, err := os.CreateTemp(a.dir, draftPrefix+"*")
 	if err != nil {
 		return nil, err

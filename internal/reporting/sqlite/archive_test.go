@@ -17,11 +17,7 @@ import (
 func archive(t *testing.T) (*sqlite.Archive, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "reports")
-	a, err := sqlite.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, dir
+	return sqlite.New(dir), dir
 }
 
 func create(t *testing.T, a *sqlite.Archive, name string, fill func(reporting.Draft) error) {
