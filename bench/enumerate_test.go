@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"testing"
 	"time"
@@ -27,12 +28,15 @@ func BenchmarkEnumerate(b *testing.B) {
 	s := serve(b, app.LicenseServerOptions{Dir: dir, Name: "ls1.farm.example"})
 	st := openStore(b, reference)
 	defer st.Close()
-	l := newLister(b, s)
+	l := newLister(b, s, "Win32_TSLicenseKeyPack")
+	if _, _, err := l.list(listed+1, io.Discard); err != nil { // and the one that is built in
+		b.Fatal(err)
+	}
 	var ours, bare series
 	var pages, size int
 	for b.Loop() {
 		began := time.Now()
-		p, n, err := l.list()
+		p, n, err := l.list(listed, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -68,17 +72,18 @@ func countPacks(s store.Store) error {
 	})
 }
 
-// lister enumerates with requests made beforehand.
+// lister enumerates a class with requests made beforehand.
 type lister struct {
 	connection *connection
+	item       []byte // how the XML of an item begins
 	enumerate  []byte
 	pull       func(id []byte) []byte
 }
 
-func newLister(b *testing.B, s *server) *lister {
-	l := &lister{connection: dial(b, addressOf(s.URL()))}
+func newLister(b *testing.B, s *server, class string) *lister {
+	l := &lister{connection: dial(b, addressOf(s.URL())), item: []byte("<p:" + class + " ")}
 	l.enumerate, _ = record(b, s, func(c *client.Client) error {
-		for _, err := range c.Enumerate(b.Context(), "Win32_TSLicenseKeyPack", "") {
+		for _, err := range c.Enumerate(b.Context(), class, "") {
 			return err // of the first, so that nothing but Enumerate and Release is sent
 		}
 		return errors.New("nothing is listed")
@@ -129,8 +134,9 @@ func between(text []byte, name string) ([]byte, error) {
 	return text, nil
 }
 
-// list reads all key packs and returns in how many portions, of how many bytes together.
-func (l *lister) list() (pages, size int, err error) {
+// list reads all instances, and returns in how many portions, of how many bytes together. It writes their XML to w, if that is
+// not nil, and then they must be so many; else it does not look at them.
+func (l *lister) list(want int, w io.Writer) (pages, size int, err error) {
 	request, items := l.enumerate, 0
 	for {
 		answer, err := l.connection.exchange(request)
@@ -138,7 +144,11 @@ func (l *lister) list() (pages, size int, err error) {
 			return 0, 0, err
 		}
 		pages, size = pages+1, size+len(answer)
-		items += bytes.Count(answer, []byte("<p:Win32_TSLicenseKeyPack "))
+		if w != nil {
+			items += bytes.Count(answer, l.item)
+			first, last := bytes.Index(answer, l.item), bytes.LastIndex(answer, []byte("Items>"))
+			w.Write(answer[first : last-len("</n:")])
+		}
 		if bytes.Contains(answer[max(0, len(answer)-200):], []byte(":EndOfSequence")) {
 			break
 		}
@@ -148,8 +158,8 @@ func (l *lister) list() (pages, size int, err error) {
 		}
 		request = l.pull(id)
 	}
-	if items != listed+1 { // and the one that is built in
-		return 0, 0, fmt.Errorf("%d key packs were listed", items)
+	if w != nil && items != want {
+		return 0, 0, fmt.Errorf("%d items were listed of %d", items, want)
 	}
 	return pages, size, nil
 }

@@ -179,7 +179,7 @@ func timesFaster(ours, others series) float64 {
 		ratios[i] = others[i].Seconds() / ours[i].Seconds()
 	}
 	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
+	return (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
 }
 
 // issuesPerCaller is how many CALs a caller asks for in a round: together they last some hundredths of a second.

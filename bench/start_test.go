@@ -191,14 +191,17 @@ func awaitAnswer(ctx context.Context, address string, request []byte) error {
 }
 
 // resident returns the resident memory of a process in kB.
-func resident(b *testing.B, pid int) int {
+func resident(b *testing.B, pid int) int { return processStatus(b, pid, "VmRSS") }
+
+// processStatus returns what /proc/PID/status has under a name, in kB.
+func processStatus(b *testing.B, pid int, name string) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if value, found := strings.CutPrefix(line, name+":"); found {
 			n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
 			if err != nil {
 				b.Fatal(err)
@@ -206,6 +209,6 @@ func resident(b *testing.B, pid int) int {
 			return n
 		}
 	}
-	b.Fatal("there is no VmRSS in /proc/PID/status")
+	b.Fatalf("there is no %s in /proc/PID/status", name)
 	return 0
 }
