@@ -114,7 +114,7 @@ func (d *domain) delegated(t *testing.T) {
 		}
 		l.call(done, "RemoveLSfromTSLSGroup")
 		l.logged()
-		l.process.stop(t)
+		l.process.Stop(t)
 	}
 }
 
@@ -175,7 +175,7 @@ func (d *domain) hostile(t *testing.T) {
 		l := d.newLicenseServer(t, "ls1", domainAdmin, domainPassword, `directory-computer = '`+computer+`'`)
 		l.call(notFound, "IsLSonDC")
 		l.call(notFound, "AddLStoTSLSGroup")
-		l.process.stop(t)
+		l.process.Stop(t)
 	}
 	// As part of a distinguished name this would lead to the right site.
 	l = d.newLicenseServer(t, "ls1", domainAdmin, domainPassword, `directory-site = 'Default-First-Site-Name,CN=Sites,CN=Configuration,`+domainDN+`'`)
@@ -266,7 +266,7 @@ func (d *domain) untrusted(t *testing.T) {
 		l := d.newLicenseServer(t, "ls1", domainAdmin, domainPassword, settings...)
 		l.call(notAvailable, "IsLSonDC")
 		l.logged("no TLS with the domain controller")
-		l.process.stop(t)
+		l.process.Stop(t)
 	}
 }
 
@@ -275,7 +275,7 @@ func (d *domain) away(t *testing.T) {
 	d = d.in(t)
 	l := d.newLicenseServer(t, "ls1", delegated, servicePassword)
 	l.state()
-	outside.controller.stop(t)
+	outside.controller.Stop(t)
 	l.callAll(notAvailable)
 	l.call(done, "ChangeRole", client.Uint32("ServerRole", 0))
 	l.logged("returnValue=WBEM_E_NOT_AVAILABLE", domainHost+":636 cannot be reached")

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"calkeeper/test/machine"
 )
 
 // The domain is that of the guide, so that its commands can be run as they stand there.
@@ -45,7 +47,7 @@ const (
 type domain struct {
 	t          *testing.T
 	ca         string // PEM file
-	controller *daemon
+	controller *machine.Daemon
 }
 
 // newDomain makes a domain with accounts for two license servers and two service accounts, of which calkeeper-ls1 has the rights that
@@ -113,8 +115,8 @@ func (d *domain) certify() {
 // start runs the domain controller until it answers, for the first time or again.
 func (d *domain) start() {
 	d.t.Helper()
-	d.controller = start(d.t, nil, "samba", "--interactive", "--debug-stdout")
-	await(d.t, "the domain controller answers", func() bool {
+	d.controller = machine.Start(d.t, nil, "samba", "--interactive", "--debug-stdout")
+	machine.Await(d.t, "the domain controller answers", func() bool {
 		cmd := exec.Command("ldapsearch", "-x", "-H", "ldaps://"+domainHost, "-s", "base", "-b", "", "defaultNamingContext")
 		cmd.Env = append(os.Environ(), "LDAPTLS_CACERT="+d.ca)
 		return cmd.Run() == nil

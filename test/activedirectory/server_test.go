@@ -3,21 +3,17 @@
 package activedirectory_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"calkeeper/internal/wsman/client"
+	"calkeeper/test/machine"
 )
 
 // What a method can return.
@@ -28,81 +24,6 @@ const (
 	invalidParameter = 0x80041008
 	notAvailable     = 0x80041009
 )
-
-// deadline is how long anything may take that a test waits for.
-const deadline = time.Minute
-
-// await polls until ok says that something has happened.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("in %v it did not happen that %s", deadline, what)
-		}
-	}
-}
-
-// output collects what a program says, also while it is read.
-type output struct {
-	mutex sync.Mutex
-	text  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	return o.text.String()
-}
-
-// daemon is a program that runs until it is stopped, or the test ends.
-type daemon struct {
-	*exec.Cmd
-	out   output
-	ended chan struct{}
-}
-
-// start runs a daemon, with variables for its environment. What it said is shown if the test fails.
-func start(t *testing.T, environ []string, name string, args ...string) *daemon {
-	t.Helper()
-	d := &daemon{Cmd: exec.Command(name, args...), ended: make(chan struct{})}
-	d.Env, d.Dir = append(os.Environ(), environ...), "/"
-	d.Stdout, d.Stderr = &d.out, &d.out
-	d.WaitDelay = time.Second // its children may outlive it, and have its output
-	if err := d.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		d.Wait() // its error is in ProcessState
-		close(d.ended)
-	}()
-	t.Cleanup(func() {
-		d.Process.Kill()
-		<-d.ended
-		if t.Failed() {
-			t.Logf("%v: %v\n%s", d.Args, d.ProcessState, &d.out)
-		}
-	})
-	return d
-}
-
-// stop ends a daemon as a supervisor does.
-func (d *daemon) stop(t *testing.T) {
-	t.Helper()
-	if err := d.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-d.ended:
-	case <-time.After(deadline):
-		t.Fatalf("%v does not end", d.Args)
-	}
-}
 
 const (
 	adminPassword = "correct horse battery" // of the license server
@@ -116,7 +37,7 @@ type licenseServer struct {
 	t        *testing.T
 	dir      string
 	password string // file with the password of its service account
-	process  *daemon
+	process  *machine.Daemon
 	client   *client.Client
 }
 
@@ -138,17 +59,15 @@ func (d *domain) newLicenseServer(t *testing.T, name, user, password string, set
 	if err := os.WriteFile(config, []byte(strings.Join(append(lines, settings...), "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.process = start(t, []string{"CALKEEPER_ADMIN_PASSWORD=" + adminPassword}, "calkeeper", "serve", "--config", config)
+	l.process = machine.Start(t, []string{"CALKEEPER_ADMIN_PASSWORD=" + adminPassword}, "calkeeper", "serve", "--config", config)
 	ready := filepath.Join(l.dir, "ready.json")
-	await(t, "the license server is ready", func() bool {
+	machine.Await(t, "the license server is ready", func() bool {
 		_, err := os.Stat(ready)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
-		select {
-		case <-l.process.ended:
+		if l.process.Ended() {
 			t.Fatal("the license server has ended")
-		default:
 		}
 		return err == nil
 	})
@@ -234,10 +153,10 @@ func (l *licenseServer) callAll(want uint32) {
 func (l *licenseServer) logged(words ...string) {
 	l.t.Helper()
 	for _, word := range words {
-		await(l.t, "the log says "+word, func() bool { return strings.Contains(l.process.out.String(), word) })
+		machine.Await(l.t, "the log says "+word, func() bool { return strings.Contains(l.process.Output(), word) })
 	}
 	for _, secret := range []string{domainPassword, servicePassword, wrongPassword, adminPassword} {
-		if strings.Contains(l.process.out.String(), secret) {
+		if strings.Contains(l.process.Output(), secret) {
 			l.t.Errorf("the log has the password %s", secret)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"calkeeper/test/machine"
 )
 
 // device is a client device: an address and a screen.
@@ -20,7 +22,7 @@ type device struct {
 	address string
 	display string
 	screen  string // file that has the picture, as xwd writes it
-	client  *daemon
+	client  *machine.Daemon
 }
 
 const screenWidth, screenHeight = 640, 480
@@ -31,8 +33,8 @@ func newDevice(t *testing.T, number int) *device {
 	d := &device{t: t, address: fmt.Sprintf("192.0.2.%d", number), display: fmt.Sprintf(":%d", 80+number)}
 	dir := t.TempDir()
 	d.screen = filepath.Join(dir, "Xvfb_screen0")
-	start(t, nil, "Xvfb", d.display, "-nolisten", "tcp", "-nocursor", "-screen", "0", fmt.Sprintf("%dx%dx24", screenWidth, screenHeight), "-fbdir", dir)
-	await(t, "the screen of a device is there", func() bool { return exists("/tmp/.X11-unix/X" + d.display[1:]) })
+	machine.Start(t, nil, "Xvfb", d.display, "-nolisten", "tcp", "-nocursor", "-screen", "0", fmt.Sprintf("%dx%dx24", screenWidth, screenHeight), "-fbdir", dir)
+	machine.Await(t, "the screen of a device is there", func() bool { return exists("/tmp/.X11-unix/X" + d.display[1:]) })
 	return d
 }
 
@@ -43,7 +45,7 @@ func (d *device) connect(user string) {
 		d.disconnect()
 	}
 	// Without /network the picture is black now and then.
-	d.client = start(d.t, []string{"DISPLAY=" + d.display, "HOME=" + d.t.TempDir()}, "xfreerdp", "/v:"+d.address, "/u:"+user, "/p:"+password,
+	d.client = machine.Start(d.t, []string{"DISPLAY=" + d.display, "HOME=" + d.t.TempDir()}, "xfreerdp", "/v:"+d.address, "/u:"+user, "/p:"+password,
 		"/cert:ignore", "/network:lan", "/bpp:24", fmt.Sprintf("/size:%dx%d", screenWidth, screenHeight), "/client-hostname:DEV-"+d.display[1:])
 }
 
@@ -59,7 +61,7 @@ func (d *device) disconnect() {
 // ended waits until the connection has ended, and nothing is left of it on the screen.
 func (d *device) ended() {
 	d.t.Helper()
-	d.client.await(d.t)
+	d.client.AwaitEnd(d.t)
 	d.await("the screen of the device is empty", func(picture *image.RGBA) bool { return len(count(picture)) == 1 })
 }
 
@@ -95,7 +97,7 @@ const messageLines = 7
 func (d *device) await(what string, ok func(*image.RGBA) bool) {
 	d.t.Helper()
 	var seen []byte
-	await(d.t, what, func() bool {
+	machine.Await(d.t, what, func() bool {
 		dump, err := os.ReadFile(d.screen)
 		if err != nil {
 			d.t.Fatal(err)

@@ -11,82 +11,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"calkeeper/internal/restapi/client"
 	"calkeeper/internal/restapi/wire"
+	"calkeeper/test/machine"
 )
-
-// deadline is how long anything may take that a test waits for.
-const deadline = time.Minute
-
-// await polls until ok says that something has happened.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("in %v it did not happen that %s", deadline, what)
-		}
-	}
-}
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// daemon is a program that runs until it is stopped, or the test ends.
-type daemon struct {
-	*exec.Cmd
-	out   bytes.Buffer
-	ended chan struct{}
-}
-
-// start runs a daemon, with variables for its environment. What it said is shown if the test fails.
-func start(t *testing.T, environ []string, name string, args ...string) *daemon {
-	t.Helper()
-	d := &daemon{Cmd: exec.Command(name, args...), ended: make(chan struct{})}
-	d.Env = append(os.Environ(), environ...)
-	d.Stdout, d.Stderr = &d.out, &d.out
-	d.WaitDelay = time.Second // its children may outlive it, and have its output
-	if err := d.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		d.Wait() // its error is in ProcessState
-		close(d.ended)
-	}()
-	t.Cleanup(func() {
-		d.Process.Kill()
-		<-d.ended
-		if t.Failed() {
-			t.Logf("%v: %v\n%s", d.Args, d.ProcessState, &d.out)
-		}
-	})
-	return d
-}
-
-// stop ends a daemon as a supervisor does.
-func (d *daemon) stop(t *testing.T) {
-	t.Helper()
-	if err := d.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	d.await(t)
-}
-
-func (d *daemon) await(t *testing.T) {
-	t.Helper()
-	await(t, d.Args[0]+" ends", func() bool {
-		select {
-		case <-d.ended:
-			return true
-		default:
-			return false
-		}
-	})
 }
 
 const password = "correct horse battery" // everybody's
@@ -96,7 +30,7 @@ type farm struct {
 	*sessionHost
 	t      *testing.T
 	dir    string
-	server *daemon
+	server *machine.Daemon
 	api    *client.Client
 }
 
@@ -139,9 +73,9 @@ func (f *farm) serve() {
 	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.t.Fatal(err)
 	}
-	f.server = start(f.t, nil, "calkeeper", "serve", "--embedded-clearinghouse", "--name", "ls1.example", "--listen-https", "",
+	f.server = machine.Start(f.t, nil, "calkeeper", "serve", "--embedded-clearinghouse", "--name", "ls1.example", "--listen-https", "",
 		"--over-use", "deny", "--ready-file", ready)
-	await(f.t, "the license server is ready", func() bool { return exists(ready) })
+	machine.Await(f.t, "the license server is ready", func() bool { return exists(ready) })
 }
 
 // calkeeper runs a command line, which is to succeed, and reads its JSON.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"calkeeper/test/machine"
 )
 
 // TestRefusedWithoutFreeCAL has one CAL for two users: who comes first gets it, and the other when the first has logged off.
@@ -144,13 +146,13 @@ func TestReapedSession(t *testing.T) {
 		}
 
 		end(t, session.leader, syscall.SIGKILL)
-		await(t, "xrdp-sesman has noticed", func() bool { return strings.Contains(f.read(sesmanLog), "terminated session:  username ada") })
+		machine.Await(t, "xrdp-sesman has noticed", func() bool { return strings.Contains(f.read(sesmanLog), "terminated session:  username ada") })
 		// The desktop lives on as long as its device is connected, and nobody can ever connect to it again.
 		f.reap()
 		f.awaitLease("ada", session.display, desk)
 		f.wantRefused(sofa, "grace", "(no-free-cal)")
 		desk.disconnect()
-		await(t, "the agent reaps the session", func() bool {
+		machine.Await(t, "the agent reaps the session", func() bool {
 			f.reap()
 			return len(f.leases()) == 0
 		})
@@ -199,7 +201,7 @@ func TestLicenseServerAway(t *testing.T) {
 		f.wantRefused(desk, "ada", notAllowed)
 
 		// It is not there at all.
-		f.server.stop(t)
+		f.server.Stop(t)
 		f.configureAgent(apiURL, deny)
 		f.wantRefused(desk, "ada", notAllowed)
 		f.configureAgent(apiURL, allow)
@@ -208,7 +210,7 @@ func TestLicenseServerAway(t *testing.T) {
 
 		// When it is back, it learns of the session.
 		f.serve()
-		await(t, "the agent tells the license server of the session", func() bool {
+		machine.Await(t, "the agent tells the license server of the session", func() bool {
 			f.reap()
 			_, ok := f.lease("ada", session.display, desk)
 			return ok

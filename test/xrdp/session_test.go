@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"calkeeper/test/machine"
 )
 
 // session is a desktop on the session host.
@@ -52,7 +54,7 @@ func (h *sessionHost) session(name string) session {
 func (h *sessionHost) logout(s session) {
 	h.t.Helper()
 	end(h.t, s.wm, syscall.SIGTERM)
-	await(h.t, "the X server of the session ends", func() bool { return !exists(filepath.Join("/proc", strconv.Itoa(s.x))) })
+	machine.Await(h.t, "the X server of the session ends", func() bool { return !exists(filepath.Join("/proc", strconv.Itoa(s.x))) })
 }
 
 func end(t *testing.T, id int, signal syscall.Signal) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"calkeeper/test/machine"
 )
 
 //go:embed testdata
@@ -44,9 +46,9 @@ func newSessionHost(t *testing.T, token string) *sessionHost {
 			t.Logf("%s:\n%s\n%s:\n%s", sesmanLog, h.read(sesmanLog), xrdpLog, h.read(xrdpLog))
 		}
 	})
-	start(t, nil, "xrdp-sesman", "--nodaemon")
-	start(t, nil, "setpriv", "--reuid", "xrdp", "--regid", "xrdp", "--init-groups", "xrdp", "--nodaemon")
-	await(t, "xrdp listens", func() bool {
+	machine.Start(t, nil, "xrdp-sesman", "--nodaemon")
+	machine.Start(t, nil, "setpriv", "--reuid", "xrdp", "--regid", "xrdp", "--init-groups", "xrdp", "--nodaemon")
+	machine.Await(t, "xrdp listens", func() bool {
 		return (listens("[::1]:3350") || listens("127.0.0.1:3350")) && strings.Contains(h.read(xrdpLog), "listening to port 3389")
 	})
 	return h

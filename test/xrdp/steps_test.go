@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"calkeeper/internal/restapi/wire"
+	"calkeeper/test/machine"
 )
 
 // updateScreenshot is for `go test ./test/xrdp -run Refused -update-screenshot`.
@@ -85,7 +86,7 @@ const attempts = 10
 // session host.
 func (f *farm) await(what string, ok func() bool) {
 	f.t.Helper()
-	await(f.t, what, func() bool {
+	machine.Await(f.t, what, func() bool {
 		if log := f.read(sesmanLog); strings.Contains(log, " is confirmed later: ") || strings.Contains(log, " is ended later: ") {
 			f.reap()
 		}
