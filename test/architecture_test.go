@@ -100,6 +100,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"rapidchecks":             {},
 		"sqlitedb":                {},
 		"auth":                    {"privatefile"},
+		"auth/gss":                {},
 		"store":                   {"licensing"},
 		"store/sqlite":            {"licensing", "store", "sqlitedb"},
 		"store/storetest":         {"licensing", "store"},

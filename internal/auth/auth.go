@@ -9,14 +9,21 @@ type Role string
 // The roles.
 const (
 	Administrator Role = "Administrator" // everything
-	Auditor       Role = "Auditor"       // reads what no role protects
+	Operator      Role = "Operator"      // reads, revokes and releases CALs, makes reports
+	Auditor       Role = "Auditor"       // reads
 )
+
+// Reads tells whether the role may read everything.
+func (r Role) Reads() bool { return r == Administrator || r == Operator || r == Auditor }
+
+// Operates tells whether the role may revoke and release CALs and make reports.
+func (r Role) Operates() bool { return r == Administrator || r == Operator }
 
 // Identity is an authenticated caller.
 type Identity struct {
 	User      string
 	Role      Role
-	Mechanism string // "Basic"
+	Mechanism string // "Basic", "NTLM", "Kerberos" or "Certificate"
 	Remote    string // address of the caller
 }
 

@@ -132,4 +132,6 @@ type AuditRecord struct {
 	LicenseID uint32 // 0 if no CAL is concerned
 	Delta     int64  // by how many CALs Total of the key pack changed
 	Detail    string // for people; never a whole license code
+	Origin           // where the request came from; empty for what the license server does on its own
+	Hash      []byte // chains the record to all before it; assigned
 }
