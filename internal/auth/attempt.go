@@ -1,0 +1,28 @@
+package auth
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrBusy means that the license server checks too many passwords already to take another one.
+var ErrBusy = errors.New("too many passwords are being checked; try again later")
+
+// LockedError means that there were too many failures from an address, or for an account: nothing is checked for a while.
+type LockedError struct {
+	Wait time.Duration // until it is worth trying again
+}
+
+// Error says how long to wait.
+func (e *LockedError) Error() string {
+	return "there were too many failed authentications; try again in " + e.Wait.Round(time.Second).String()
+}
+
+// Attempt is one authentication, as the transport sees it.
+type Attempt struct {
+	Remote    string // IP address of the caller
+	Mechanism string // "Basic", "NTLM", "Kerberos" or "Certificate"
+	// First means that nobody was authenticated like this on the connection before: a success is recorded. What only repeats
+	// it, as Basic does with each request, is not.
+	First bool
+}
