@@ -49,6 +49,7 @@ type farm struct {
 	t             *testing.T
 	dir           string
 	listen        string // address of the clearinghouse
+	listenHTTPS   string // of the license servers that are started next; empty: HTTP alone
 	clearinghouse *app.Clearinghouse
 	organization  clearinghouse.NewOrganization
 	accounts      []byte // the accounts file that all share
@@ -150,7 +151,7 @@ func (f *farm) start(name, enrolmentKey string) *member {
 	}
 	var err error
 	m.LicenseServer, err = app.OpenLicenseServer(f.t.Context(), app.LicenseServerOptions{
-		Dir: m.dir, Name: m.name, Names: []string{"127.0.0.1", "fd00::1"}, ListenHTTP: "127.0.0.1:0",
+		Dir: m.dir, Name: m.name, Names: []string{"127.0.0.1", "fd00::1"}, ListenHTTP: "127.0.0.1:0", ListenHTTPS: f.listenHTTPS,
 		Authority: &f.clearinghouse.Authority, EnrolmentKey: enrolmentKey, Logger: logger(f.t),
 	})
 	if err != nil {
