@@ -64,7 +64,6 @@ type member struct {
 	id       string // license server ID, empty while it is not activated
 	identity *ecdh.PrivateKey
 	admin    *client.Client
-	auditor  *client.Client
 }
 
 const password = "correct horse battery"
@@ -77,7 +76,7 @@ func newFarm(t *testing.T) *farm {
 	var err error
 	f.organization = f.createOrganization("Example Farm")
 	var accounts []auth.Account
-	for user, role := range map[string]auth.Role{"Administrator": auth.Administrator, "Auditor": auth.Auditor} {
+	for user, role := range map[string]auth.Role{"Administrator": auth.Administrator, "Operator": auth.Operator, "Auditor": auth.Auditor} {
 		const iterations = 1 // the many of a real account take most of a test's time
 		salt := []byte(user)
 		hash, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
@@ -161,7 +160,7 @@ func (f *farm) start(name, enrolmentKey string) *member {
 	if err := m.Start(); err != nil {
 		f.t.Fatal(err)
 	}
-	m.admin, m.auditor = newClient(f.t, m.URL(), "Administrator", password), newClient(f.t, m.URL(), "Auditor", password)
+	m.admin = newClient(f.t, m.URL(), "Administrator", password)
 	text, err := os.ReadFile(filepath.Join(m.dir, "identity.key"))
 	if err != nil {
 		f.t.Fatal(err)

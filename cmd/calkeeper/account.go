@@ -24,7 +24,7 @@ func (accountCmd) Help() string {
 
 type accountSetCmd struct {
 	User         string `arg:"" help:"Name of the account, compared without case."`
-	Role         string `enum:",Administrator,Auditor" default:"" placeholder:"ROLE" help:"Administrator does everything, Auditor reads. An account that exists keeps its role without it."`
+	Role         string `enum:",Administrator,Operator,Auditor" default:"" placeholder:"ROLE" help:"Administrator does everything, Operator reads, revokes and releases CALs and makes reports, Auditor reads. An account that exists keeps its role without it."`
 	Dir          string `default:"/var/lib/calkeeper" env:"CALKEEPER_DIR" placeholder:"DIR" help:"The license server's directory."`
 	PasswordFile string `placeholder:"FILE" help:"Take the password from the first line of this file."`
 }
@@ -50,7 +50,7 @@ func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Role != "" {
 		role = auth.Role(c.Role)
 	} else if !known {
-		return usagef("%s is a new account: give it a --role, Administrator or Auditor", c.User)
+		return usagef("%s is a new account: give it a --role: Administrator, Operator or Auditor", c.User)
 	}
 	password, err := t.secret(ctx, c.PasswordFile, passwordVariable, "New password of "+c.User, true)
 	if err != nil {

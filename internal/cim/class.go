@@ -81,6 +81,7 @@ type Class struct {
 	methods    map[string]*Method
 	goType     reflect.Type
 
+	authorize   func(ctx context.Context, o Operation) error
 	get         func(ctx context.Context, key reflect.Value) (reflect.Value, error)
 	enumerate   func(ctx context.Context) iter.Seq2[reflect.Value, error]
 	put         func(ctx context.Context, v reflect.Value, changed []string) error
@@ -202,8 +203,23 @@ func (c *Class) Key(arguments []Argument) (Instance, error) {
 	return key, nil
 }
 
+// Operation is what a caller wants of a class: reading it, if nothing else is said.
+type Operation struct {
+	Class  *Class
+	Put    bool    // writing an instance
+	Method *Method // calling this method
+}
+
 // Get reads the instance that key names. A class that occurs only embedded has none of its own, so that none is found.
 func (c *Class) Get(ctx context.Context, key Instance) (Instance, error) {
+	if err := c.authorize(ctx, Operation{Class: c}); err != nil {
+		return Instance{}, err
+	}
+	return c.read(ctx, key)
+}
+
+// read is Get for an operation that was authorized.
+func (c *Class) read(ctx context.Context, key Instance) (Instance, error) {
 	if c.get == nil && c.enumerate == nil {
 		return Instance{}, Errorf(StatusNotFound, "there is no such %s: its instances occur only in the answers of methods", c.Name)
 	}
@@ -221,6 +237,10 @@ func (c *Class) Get(ctx context.Context, key Instance) (Instance, error) {
 // loop asks for the next one, which takes its memory. The sequence ends after its first error.
 func (c *Class) Instances(ctx context.Context) iter.Seq2[Instance, error] {
 	return func(yield func(Instance, error) bool) {
+		if err := c.authorize(ctx, Operation{Class: c}); err != nil {
+			yield(Instance{}, err)
+			return
+		}
 		if c.enumerate == nil {
 			return
 		}
@@ -243,10 +263,13 @@ func (c *Class) Instances(ctx context.Context) iter.Seq2[Instance, error] {
 // Put writes properties of the instance that key names and returns it as it is then. A read-only property may be given if
 // its value is the present one: clients put back whole instances. NULL clears a string.
 func (c *Class) Put(ctx context.Context, key Instance, arguments []Argument) (Instance, error) {
+	if err := c.authorize(ctx, Operation{Class: c, Put: true}); err != nil {
+		return Instance{}, err
+	}
 	if c.put == nil {
 		return Instance{}, Errorf(StatusProviderNotCapable, "instances of %s cannot be written", c.Name)
 	}
-	current, err := c.Get(ctx, key)
+	current, err := c.read(ctx, key)
 	if err != nil {
 		return Instance{}, err
 	}
@@ -280,5 +303,5 @@ func (c *Class) Put(ctx context.Context, key Instance, arguments []Argument) (In
 	if err := c.put(ctx, next, changed); err != nil {
 		return Instance{}, err
 	}
-	return c.Get(ctx, key)
+	return c.read(ctx, key)
 }

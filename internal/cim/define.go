@@ -80,6 +80,12 @@ func Singleton() Option {
 	return func(c *Class) error { c.Singleton = true; return nil }
 }
 
+// Authorizes has f decide about every operation, before anything else of it is looked at. What f returns, an *Error, is what the caller
+// gets. Without it everybody may do everything.
+func Authorizes(f func(ctx context.Context, o Operation) error) Option {
+	return func(c *Class) error { c.authorize = f; return nil }
+}
+
 // ReturnValues tells how an error of a method (nil for success) becomes its ReturnValue.
 func ReturnValues(f func(ctx context.Context, method string, err error) uint32) Option {
 	return func(c *Class) error { c.returnValue = f; return nil }
@@ -207,7 +213,10 @@ func derive(t reflect.Type, name string) (*Class, error) {
 	if err != nil {
 		return nil, fmt.Errorf("class %s: %w", name, err)
 	}
-	c := &Class{Name: name, Properties: properties, goType: t, properties: map[string]*Property{}, methods: map[string]*Method{}}
+	c := &Class{
+		Name: name, Properties: properties, goType: t, properties: map[string]*Property{}, methods: map[string]*Method{},
+		authorize: func(context.Context, Operation) error { return nil },
+	}
 	for i := range c.Properties {
 		lower := strings.ToLower(c.Properties[i].Name)
 		if c.properties[lower] != nil {

@@ -16,10 +16,13 @@ type Output struct {
 // Invoke calls a method: on the class if it is static, else on the instance that self names by its keys. A static method
 // may be called with a self as well, which is then ignored; an instance method without one gives a *KeyError.
 //
-// Arguments that are missing, unknown, mistyped or given twice are refused with an *Error, as is whatever the method itself
+// Whether the caller may is asked first. Arguments that are missing, unknown, mistyped or given twice are refused with an *Error, as is whatever the method itself
 // refuses that way. Every other error of the method becomes its return value, and its outputs are then NULL (see
 // KeepOutputs).
 func (c *Class) Invoke(ctx context.Context, m *Method, self *Instance, arguments []Argument) (returnValue uint32, out []Output, err error) {
+	if err := c.authorize(ctx, Operation{Class: c, Method: m}); err != nil {
+		return 0, nil, err
+	}
 	in := reflect.New(m.in).Elem()
 	if err := m.bind(in, arguments); err != nil {
 		return 0, nil, err
@@ -32,7 +35,7 @@ func (c *Class) Invoke(ctx context.Context, m *Method, self *Instance, arguments
 			}
 			return 0, nil, Errorf(StatusInvalidObjectPath, "%s is called on an instance of %s", m.Name, c.Name)
 		}
-		found, err := c.Get(ctx, *self)
+		found, err := c.read(ctx, *self)
 		if err != nil {
 			return 0, nil, err
 		}

@@ -3,6 +3,7 @@ package cim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -225,5 +226,77 @@ func TestOptionalParameter(t *testing.T) {
 	}
 	if optional(m.Parameters[0]) || !optional(m.Parameters[1]) {
 		t.Error("only Domain has the qualifier optional")
+	}
+}
+
+// TestAuthorizes: whatever is asked of a class, Authorizes is asked first, and once.
+func TestAuthorizes(t *testing.T) {
+	d := newDepot()
+	var asked []string
+	var refusal error
+	c, err := cim.Define[box]("Test_Box",
+		cim.ReturnValues(d.returnValue), cim.Gets(d.get), cim.Enumerates(d.all), cim.Puts(d.put),
+		cim.InstanceMethod("Fill", d.fill), cim.StaticMethod("Find", d.find),
+		cim.Authorizes(func(_ context.Context, o cim.Operation) error {
+			what := "read"
+			if o.Method != nil {
+				what = o.Method.Name
+			}
+			asked = append(asked, fmt.Sprint(o.Class.Name, " ", what, " ", o.Put))
+			return refusal
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := boxOne(t, c)
+	operations := []struct {
+		wants string
+		do    func(bad bool) error // if bad, with what would be refused for another reason
+	}{
+		{"Test_Box read false", func(bool) error { _, err := c.Get(t.Context(), self); return err }},
+		{"Test_Box read false", func(bool) (err error) {
+			for _, err = range c.Instances(t.Context()) {
+			}
+			return err
+		}},
+		{"Test_Box read true", func(bad bool) error {
+			arguments := []cim.Argument{text("Label", "x")}
+			if bad {
+				arguments = []cim.Argument{text("NoSuchProperty", "x")}
+			}
+			_, err := c.Put(t.Context(), self, arguments)
+			return err
+		}},
+		{"Test_Box Fill false", func(bad bool) error {
+			arguments := fillArguments()
+			if bad {
+				arguments = nil
+			}
+			_, _, err := c.Invoke(t.Context(), c.Method("Fill"), &self, arguments)
+			return err
+		}},
+		{"Test_Box Find false", func(bad bool) error {
+			arguments := []cim.Argument{number("Color", 1)}
+			if bad {
+				arguments = nil
+			}
+			_, _, err := c.Invoke(t.Context(), c.Method("Find"), nil, arguments)
+			return err
+		}},
+	}
+	for _, o := range operations {
+		asked, refusal = nil, nil
+		if err := o.do(false); err != nil {
+			t.Errorf("%s: %v", o.wants, err)
+		}
+		if !slices.Equal(asked, []string{o.wants}) {
+			t.Errorf("%s: asked for %q", o.wants, asked)
+		}
+		calls, boxes := d.calls, fmt.Sprint(d.boxes)
+		refusal = cim.Errorf(cim.StatusAccessDenied, "not you")
+		wantStatus(t, o.wants, o.do(true), cim.StatusAccessDenied, "not you")
+		if d.calls != calls || fmt.Sprint(d.boxes) != boxes {
+			t.Errorf("%s was refused, and done", o.wants)
+		}
 	}
 }

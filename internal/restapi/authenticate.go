@@ -24,15 +24,17 @@ const (
 	strangers      access = 1 << iota // session hosts that are not registered, while the license server answers such
 	hosts                             // session hosts
 	auditors                          // accounts that only read
+	operators                         // accounts that revoke and release, too
 	administrators                    // accounts
 
-	accounts = auditors | administrators
-	anyone   = hosts | accounts
+	operating = operators | administrators
+	accounts  = auditors | operating
+	anyone    = hosts | accounts
 )
 
 // caller is who asks.
 type caller struct {
-	is   access
+	is   access // 0: an account without a role
 	name string // the session host's or the account's; for a stranger its address
 	host licensing.Host
 }
@@ -104,6 +106,8 @@ func (x *exchange) account(i auth.Identity) {
 	switch i.Role {
 	case auth.Administrator:
 		x.caller.is = administrators
+	case auth.Operator:
+		x.caller.is = operators
 	case auth.Auditor:
 		x.caller.is = auditors
 	}
@@ -146,14 +150,21 @@ func (s *server) admit(c *caller, to access) error {
 		return nil
 	case c.is == strangers:
 		return s.unauthenticated("only registered session hosts and accounts may ask for this")
+	case c.is == 0:
+		return licensing.Faultf(licensing.Denied, "%s has no role on this license server", c.name)
 	case to&accounts == 0:
 		return licensing.Faultf(licensing.Denied, "only session hosts may ask for this, with their tokens or certificates")
-	case c.is == auditors:
-		return licensing.Faultf(licensing.Denied, "%s may read only: this is for administrators", c.name)
-	case to == administrators:
-		return licensing.Faultf(licensing.Denied, "this is for administrators")
+	case to&auditors != 0:
+		return licensing.Faultf(licensing.Denied, "this is for accounts")
 	}
-	return licensing.Faultf(licensing.Denied, "this is for accounts")
+	whom := "administrators"
+	if to&operators != 0 {
+		whom = "operators and administrators"
+	}
+	if c.is == auditors {
+		return licensing.Faultf(licensing.Denied, "%s may read only: this is for %s", c.name, whom)
+	}
+	return licensing.Faultf(licensing.Denied, "this is for %s", whom)
 }
 
 // addressOf returns the IP address of host:port.

@@ -3,6 +3,8 @@ package restapi
 import (
 	"net/http"
 	"slices"
+
+	"calkeeper/internal/auth"
 )
 
 // Route is one route of the API, as tests see it.
@@ -22,6 +24,14 @@ func Routes(h http.Handler) []Route {
 	}
 	slices.SortFunc(list, func(a, b Route) int { return len(a.Pattern) - len(b.Pattern) })
 	return list
+}
+
+// Admit tells whether an authenticated caller may use a route.
+func Admit(h http.Handler, i auth.Identity, pattern string) error {
+	s := h.(*server)
+	var x exchange
+	x.account(i)
+	return s.admit(&x.caller, s.routes[pattern].access)
 }
 
 // Waiting returns how many requests wait for events.

@@ -35,6 +35,7 @@ const (
 	farm    = "rds3.example.com" // per user, counts sessions
 
 	administrator = "admin"
+	operator      = "operate"
 	auditor       = "audit"
 )
 
@@ -142,7 +143,7 @@ func openHouse(t testing.TB, dir string, policies issuance.Policies, change func
 	}
 	accounts, err := auth.LoadAccounts(filepath.Join(t.TempDir(), "accounts.json"))
 	must(t, err)
-	for user, role := range map[string]auth.Role{administrator: auth.Administrator, auditor: auth.Auditor} {
+	for user, role := range map[string]auth.Role{administrator: auth.Administrator, operator: auth.Operator, auditor: auth.Auditor} {
 		h.secrets[user], err = accounts.Generate(user, role)
 		must(t, err)
 	}
@@ -177,7 +178,7 @@ func (h *house) pass(d time.Duration) {
 func (h *house) as(name string, r *http.Request) {
 	switch name {
 	case "":
-	case administrator, auditor:
+	case administrator, operator, auditor:
 		r.SetBasicAuth(name, h.secrets[name])
 	default:
 		r.Header.Set("Authorization", "Bearer "+h.secrets[name])

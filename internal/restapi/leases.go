@@ -43,8 +43,8 @@ func (s *server) leaseRoutes() {
 		return &leaseOutput{encodeLease(l)}, err
 	})
 	register(s, operation{
-		id: "end-lease", method: http.MethodDelete, path: "/v1/leases/{id}", tag: leaseTag, access: hosts | administrators,
-		summary: "End a session that is over", description: "A session host ends its own, an administrator any.",
+		id: "end-lease", method: http.MethodDelete, path: "/v1/leases/{id}", tag: leaseTag, access: hosts | operating,
+		summary: "End a session that is over", description: "A session host ends its own, an operator or administrator any.",
 		success: []int{http.StatusOK}, refusals: []int{http.StatusNotFound},
 	}, func(ctx context.Context, x *exchange, in *leaseID) (*endedOutput, error) {
 		ended, err := s.Issuance.EndLease(ctx, x.caller.name, x.caller.host.Name, in.ID)

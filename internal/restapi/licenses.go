@@ -84,13 +84,13 @@ func (s *server) licenseRoutes() {
 		success: []int{http.StatusOK}, refusals: []int{http.StatusNotFound},
 	}, s.license)
 	register(s, operation{
-		id: "revoke-license", method: http.MethodPost, path: "/v1/licenses/{id}/revoke", tag: licenseTag, access: administrators,
+		id: "revoke-license", method: http.MethodPost, path: "/v1/licenses/{id}/revoke", tag: licenseTag, access: operating,
 		summary:     "Revoke a per device license",
 		description: "At any time at most 20 percent of the per device licenses of a version are revoked. A refusal has the member revocation too.",
 		success:     []int{http.StatusOK}, refusals: []int{http.StatusNotFound},
 	}, s.revoke)
 	register(s, operation{
-		id: "delete-license", method: http.MethodDelete, path: "/v1/licenses/{id}", tag: licenseTag, access: administrators,
+		id: "delete-license", method: http.MethodDelete, path: "/v1/licenses/{id}", tag: licenseTag, access: operating,
 		summary:     "Take a license back from a user or device that needs it no more",
 		description: "A per device license with a term is revoked instead.",
 		success:     []int{http.StatusNoContent}, refusals: []int{http.StatusNotFound},

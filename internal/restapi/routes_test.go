@@ -7,36 +7,38 @@ import (
 	"strings"
 	"testing"
 
+	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
+	"calkeeper/internal/licensing"
 	"calkeeper/internal/restapi"
 	"calkeeper/internal/restapi/wire"
 )
 
 // access is who may use which route. A route that is missing here fails the test.
-var access = map[string]string{ // s: strangers, h: session hosts, r: auditors, a: administrators
+var access = map[string]string{ // s: strangers, h: session hosts, r: auditors, o: operators, a: administrators
 	"POST /v1/licenses":                "sh",
 	"POST /v1/licenses/validate":       "sh",
 	"POST /v1/licenses/renew":          "sh",
 	"POST /v1/licenses/release":        "sh",
-	"GET /v1/licenses":                 "hra",
-	"GET /v1/licenses/{id}":            "hra",
-	"POST /v1/licenses/{id}/revoke":    "a",
-	"DELETE /v1/licenses/{id}":         "a",
-	"GET /v1/leases":                   "hra",
+	"GET /v1/licenses":                 "hroa",
+	"GET /v1/licenses/{id}":            "hroa",
+	"POST /v1/licenses/{id}/revoke":    "oa",
+	"DELETE /v1/licenses/{id}":         "oa",
+	"GET /v1/leases":                   "hroa",
 	"POST /v1/leases/{id}/renew":       "h",
-	"DELETE /v1/leases/{id}":           "ha",
-	"GET /v1/hosts":                    "ra",
+	"DELETE /v1/leases/{id}":           "hoa",
+	"GET /v1/hosts":                    "roa",
 	"POST /v1/hosts":                   "a",
 	"POST /v1/hosts/{name}/token":      "a",
 	"DELETE /v1/hosts/{name}":          "a",
-	"GET /v1/denials":                  "ra",
-	"GET /v1/counters":                 "ra",
-	"GET /v1/keypacks":                 "ra",
+	"GET /v1/denials":                  "roa",
+	"GET /v1/counters":                 "roa",
+	"GET /v1/keypacks":                 "roa",
 	"PUT /v1/keypacks/{id}/over-use":   "a",
-	"GET /v1/events":                   "hra",
-	"GET /v1/server":                   "hra",
-	"GET /openapi.json":                "hra",
-	"GET /metrics":                     "ra",
+	"GET /v1/events":                   "hroa",
+	"GET /v1/server":                   "hroa",
+	"GET /openapi.json":                "hroa",
+	"GET /metrics":                     "roa",
 	"POST /v1/licenses/{id}/no-such":   "",
 	"PATCH /v1/licenses/{id}":          "",
 	"GET /v1/licenses/{id}/revoke":     "",
@@ -86,7 +88,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 	h := newHouse(t, issuance.Policies{AnyHost: true}, nil)
 	for pattern, may := range access {
 		method, path := target(pattern)
-		for letter, caller := range map[string]string{"s": "", "h": users, "r": auditor, "a": administrator} {
+		for letter, caller := range map[string]string{"s": "", "h": users, "r": auditor, "o": operator, "a": administrator} {
 			w := h.do(h.request(caller, method, path, ""))
 			denied := w.Code == http.StatusForbidden || w.Code == http.StatusUnauthorized
 			switch {
@@ -99,6 +101,34 @@ func TestWhoMayUseARoute(t *testing.T) {
 				t.Errorf("%s of %q: %d, want a refusal", pattern, caller, w.Code)
 			}
 		}
+	}
+}
+
+// TestWithoutRole: an authenticated caller whose account has no role here may use no route.
+func TestWithoutRole(t *testing.T) {
+	h := newHouse(t, issuance.Policies{AnyHost: true}, nil)
+	for _, r := range restapi.Routes(h.handler) {
+		for _, role := range []auth.Role{"", "administrator"} {
+			err := restapi.Admit(h.handler, auth.Identity{User: "eve", Role: role, Mechanism: "Kerberos"}, r.Pattern)
+			if err == nil || licensing.KindOf(err) != licensing.Denied || !strings.Contains(err.Error(), "eve has no role") {
+				t.Errorf("%s with the role %q: %v, want a refusal", r.Pattern, role, err)
+			}
+		}
+	}
+}
+
+// TestRefusalSaysWhom: a refusal says whom a route is for.
+func TestRefusalSaysWhom(t *testing.T) {
+	h := newHouse(t, issuance.Policies{}, nil)
+	for _, c := range []struct{ caller, method, path, says string }{
+		{auditor, http.MethodPost, "/v1/licenses/1/revoke", "audit may read only: this is for operators and administrators"},
+		{auditor, http.MethodPost, "/v1/hosts", "audit may read only: this is for administrators"},
+		{operator, http.MethodPost, "/v1/hosts", "this is for administrators"},
+		{operator, http.MethodPost, "/v1/licenses", "only session hosts may ask for this"},
+		{users, http.MethodDelete, "/v1/licenses/1", "this is for operators and administrators"},
+		{users, http.MethodGet, "/v1/hosts", "this is for accounts"},
+	} {
+		h.refused(c.caller, c.method, c.path, "", http.StatusForbidden, "denied", c.says)
 	}
 }
 

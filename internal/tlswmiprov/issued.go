@@ -61,21 +61,15 @@ func (p *Provider) issuedLicense() (*cim.Class, error) {
 }
 
 func (p *Provider) getIssuedLicense(ctx context.Context, key IssuedLicense) (IssuedLicense, error) {
-	return administer(ctx, func(string) (IssuedLicense, error) {
-		c, err := p.Issuance.CAL(ctx, key.LicenseID)
-		if err == nil && c.KeyPackID != key.KeyPackID {
-			err = licensing.Faultf(licensing.NotFound, "CAL %d is not of key pack %d", key.LicenseID, key.KeyPackID)
-		}
-		return issuedLicenseOf(c.Summary()), notFound(err)
-	})
+	c, err := p.Issuance.CAL(ctx, key.LicenseID)
+	if err == nil && c.KeyPackID != key.KeyPackID {
+		err = licensing.Faultf(licensing.NotFound, "CAL %d is not of key pack %d", key.LicenseID, key.KeyPackID)
+	}
+	return issuedLicenseOf(c.Summary()), notFound(err)
 }
 
 func (p *Provider) issuedLicenses(ctx context.Context) iter.Seq2[IssuedLicense, error] {
 	return func(yield func(IssuedLicense, error) bool) {
-		if _, err := administrator(ctx); err != nil {
-			yield(IssuedLicense{}, err)
-			return
-		}
 		for c, err := range p.Issuance.CALSummaries(ctx) {
 			if !yield(issuedLicenseOf(c), listError(err)) {
 				return
@@ -86,10 +80,6 @@ func (p *Provider) issuedLicenses(ctx context.Context) iter.Seq2[IssuedLicense, 
 
 // revoke answers how far revoking may go on also when it does not revoke: scripts read NextRevokeAllowedOn in any case.
 func (p *Provider) revoke(ctx context.Context, self IssuedLicense, _ none) (revokeOut, error) {
-	actor, err := administrator(ctx)
-	if err != nil {
-		return revokeOut{}, err
-	}
-	rest, err := p.Issuance.Revoke(ctx, actor, self.LicenseID)
+	rest, err := p.Issuance.Revoke(ctx, actor(ctx), self.LicenseID)
 	return revokeOut{rest.RevokableCALs, cim.NewDatetime(rest.NextRevokeAllowedOn)}, cim.KeepOutputs(err)
 }

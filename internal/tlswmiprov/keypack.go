@@ -135,7 +135,7 @@ func (p *Provider) keyPack() (*cim.Class, error) {
 		cim.Gets(p.getKeyPack),
 		cim.Enumerates(p.keyPacks),
 		cim.InstanceMethod("ConvertLicenses", func(ctx context.Context, self KeyPack, in convertIn) (convertOut, error) {
-			id, err := administer(ctx, func(actor string) (uint32, error) { return packs.Convert(ctx, actor, self.KeyPackID, in.Count) })
+			id, err := packs.Convert(ctx, actor(ctx), self.KeyPackID, in.Count)
 			return convertOut{id}, err
 		}),
 		installs("InstallAgreementLicenseKeyPack", func(ctx context.Context, actor string, in agreementIn) (uint32, error) {
@@ -186,44 +186,28 @@ func (p *Provider) keyPack() (*cim.Class, error) {
 	)
 }
 
-// installs is a static method of administrators that returns the ID of a new key pack.
+// installs is a static method that returns the ID of a new key pack.
 func installs[In any](name string, f func(ctx context.Context, actor string, in In) (uint32, error)) cim.Option {
 	return cim.StaticMethod(name, func(ctx context.Context, in In) (keyPackOut, error) {
-		id, err := administer(ctx, func(actor string) (uint32, error) { return f(ctx, actor, in) })
+		id, err := f(ctx, actor(ctx), in)
 		return keyPackOut{id}, err
 	})
 }
 
-// removes is a static method of administrators that returns nothing else.
+// removes is a static method that returns nothing.
 func removes[In any](name string, f func(ctx context.Context, actor string, in In) error) cim.Option {
 	return cim.StaticMethod(name, func(ctx context.Context, in In) (none, error) {
-		return administer(ctx, func(actor string) (none, error) { return none{}, f(ctx, actor, in) })
+		return none{}, f(ctx, actor(ctx), in)
 	})
-}
-
-// administer runs f for an administrator only.
-func administer[T any](ctx context.Context, f func(actor string) (T, error)) (T, error) {
-	actor, err := administrator(ctx)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return f(actor)
 }
 
 func (p *Provider) getKeyPack(ctx context.Context, key KeyPack) (KeyPack, error) {
-	return administer(ctx, func(string) (KeyPack, error) {
-		pack, err := p.Inventory.KeyPack(ctx, key.KeyPackID)
-		return keyPackOf(pack), notFound(err)
-	})
+	pack, err := p.Inventory.KeyPack(ctx, key.KeyPackID)
+	return keyPackOf(pack), notFound(err)
 }
 
 func (p *Provider) keyPacks(ctx context.Context) iter.Seq2[KeyPack, error] {
 	return func(yield func(KeyPack, error) bool) {
-		if _, err := administrator(ctx); err != nil {
-			yield(KeyPack{}, err)
-			return
-		}
 		for pack, err := range p.Inventory.KeyPacks(ctx) {
 			if !yield(keyPackOf(pack), listError(err)) {
 				return

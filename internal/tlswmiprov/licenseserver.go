@@ -107,36 +107,34 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 			return a.DeactivateAutomatic(ctx, actor)
 		}),
 		cim.StaticMethod("GetActivationStatus", func(ctx context.Context, _ none) (statusOut, error) {
-			return administer(ctx, func(string) (statusOut, error) { return p.activationStatus(ctx) })
+			return p.activationStatus(ctx)
 		}),
 		cim.StaticMethod("GetLicenseServerId", func(ctx context.Context, _ none) (licenseServerID, error) {
-			return administer(ctx, func(string) (licenseServerID, error) {
-				id, err := a.LicenseServerID(ctx)
-				return licenseServerID{id}, err
-			})
+			id, err := a.LicenseServerID(ctx)
+			return licenseServerID{id}, err
 		}),
-		asks("IsLSinTSLSGroup", func(ctx context.Context, in domainIn) (isMember, error) {
+		cim.StaticMethod("IsLSinTSLSGroup", func(ctx context.Context, in domainIn) (isMember, error) {
 			is, err := d.InGroup(ctx, in.Domain)
 			return isMember{is}, err
 		}),
-		asks("IsLSonDC", func(ctx context.Context, _ none) (onDC, error) {
+		cim.StaticMethod("IsLSonDC", func(ctx context.Context, _ none) (onDC, error) {
 			is, err := d.OnDomainController(ctx)
 			return onDC{is}, err
 		}),
-		asks("IsLSPreventUpgradeGPEnabled", func(context.Context, none) (enabled, error) {
+		cim.StaticMethod("IsLSPreventUpgradeGPEnabled", func(context.Context, none) (enabled, error) {
 			return enabled{p.Issuance.PreventUpgrade}, nil
 		}),
-		asks("IsLSPublished", func(ctx context.Context, _ none) (published, error) {
+		cim.StaticMethod("IsLSPublished", func(ctx context.Context, _ none) (published, error) {
 			is, err := d.Published(ctx)
 			return published{is}, err
 		}),
-		asks("IsLSSecGrpGPEnabled", func(context.Context, none) (enabled, error) { return enabled{!p.Issuance.AnyHost}, nil }),
-		asks("IsSecureAccessAllowed", func(ctx context.Context, in hostIn) (allowed, error) {
+		cim.StaticMethod("IsLSSecGrpGPEnabled", func(context.Context, none) (enabled, error) { return enabled{!p.Issuance.AnyHost}, nil }),
+		cim.StaticMethod("IsSecureAccessAllowed", func(ctx context.Context, in hostIn) (allowed, error) {
 			is, err := p.isSessionHost(ctx, in)
 			return allowed{is || err == nil && p.Issuance.AnyHost}, err
 		}),
 		unsupported[none, present]("IsTSCGroupPresent"),
-		asks("IsTSinTSCGroup", func(ctx context.Context, in hostIn) (isMember, error) {
+		cim.StaticMethod("IsTSinTSCGroup", func(ctx context.Context, in hostIn) (isMember, error) {
 			is, err := p.isSessionHost(ctx, in)
 			return isMember{is}, err
 		}),
@@ -152,7 +150,7 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 		}),
 		unsupported[none, none]("RemoveTSCGroup"),
 		changes("UnpublishLS", func(ctx context.Context, actor string, _ none) error { return d.Unpublish(ctx, actor) }),
-		asks("IsLSRegisteredToSCP", func(ctx context.Context, _ none) (registered, error) {
+		cim.StaticMethod("IsLSRegisteredToSCP", func(ctx context.Context, _ none) (registered, error) {
 			is, err := d.Registered(ctx)
 			return registered{is}, err
 		}),
@@ -164,27 +162,18 @@ func (p *Provider) licenseServer() (*cim.Class, error) {
 // activates is a static method that changes the activation and returns what it is then.
 func activates[In any](p *Provider, name string, f func(ctx context.Context, actor string, in In) error) cim.Option {
 	return cim.StaticMethod(name, func(ctx context.Context, in In) (statusOut, error) {
-		return administer(ctx, func(actor string) (statusOut, error) {
-			if err := f(ctx, actor, in); err != nil {
-				return statusOut{}, err
-			}
-			p.Inventory.Resume()
-			return p.activationStatus(ctx)
-		})
+		if err := f(ctx, actor(ctx), in); err != nil {
+			return statusOut{}, err
+		}
+		p.Inventory.Resume()
+		return p.activationStatus(ctx)
 	})
 }
 
 // changes is a static method that changes something and returns nothing.
 func changes[In any](name string, f func(ctx context.Context, actor string, in In) error) cim.Option {
 	return cim.StaticMethod(name, func(ctx context.Context, in In) (none, error) {
-		return administer(ctx, func(actor string) (none, error) { return none{}, f(ctx, actor, in) })
-	})
-}
-
-// asks is a question of administrators.
-func asks[In, Out any](name string, f func(context.Context, In) (Out, error)) cim.Option {
-	return cim.StaticMethod(name, func(ctx context.Context, in In) (Out, error) {
-		return administer(ctx, func(string) (Out, error) { return f(ctx, in) })
+		return none{}, f(ctx, actor(ctx), in)
 	})
 }
 
@@ -212,9 +201,10 @@ func (p *Provider) activationStatus(ctx context.Context) (statusOut, error) {
 	return statusOut{activationStatus(licensing.StatusNotActivated)}, nil
 }
 
-// getServer returns the instance. A caller who is no administrator gets it with empty properties.
+// getServer returns the instance. A caller without a role gets it with empty properties, as the documentation says of one who is no
+// administrator.
 func (p *Provider) getServer(ctx context.Context, _ LicenseServer) (LicenseServer, error) {
-	if !auth.FromContext(ctx).Administrator() {
+	if !auth.FromContext(ctx).Role.Reads() {
 		return LicenseServer{}, nil
 	}
 	v, err := p.Activation.Server(ctx)
@@ -235,13 +225,10 @@ func (p *Provider) servers(ctx context.Context) iter.Seq2[LicenseServer, error] 
 }
 
 func (p *Provider) putServer(ctx context.Context, v LicenseServer, _ []string) error {
-	_, err := administer(ctx, func(actor string) (none, error) {
-		return none{}, p.Activation.SetContact(ctx, actor, func(c *licensing.Contact) {
-			*c = licensing.Contact{
-				FirstName: v.FirstName, LastName: v.LastName, Company: v.Company, CountryRegion: v.CountryRegion, EMail: v.EMail,
-				OrgUnit: v.OrgUnit, Address: v.Address, City: v.City, State: v.State, PostalCode: v.PostalCode,
-			}
-		})
+	return p.Activation.SetContact(ctx, actor(ctx), func(c *licensing.Contact) {
+		*c = licensing.Contact{
+			FirstName: v.FirstName, LastName: v.LastName, Company: v.Company, CountryRegion: v.CountryRegion, EMail: v.EMail,
+			OrgUnit: v.OrgUnit, Address: v.Address, City: v.City, State: v.State, PostalCode: v.PostalCode,
+		}
 	})
-	return err
 }

@@ -2,7 +2,7 @@
 // Win32_TSIssuedLicense and Win32_TSLicenseReport* of root/cimv2, over the use-cases, and Win32_TerminalServiceSetting of
 // root/cimv2/TerminalServices for the registered session hosts. It is named after the DLL whose public documentation it
 // follows. Each class is one Go struct, each method one Go function that decodes, calls one use-case, and
-// encodes.
+// encodes. Who may do what is said in one place, access.go.
 //
 // What a method decides is its ReturnValue; see returnValue. Only who calls, and whether the instance is there, is a fault.
 package tlswmiprov
@@ -60,10 +60,10 @@ func (p *Provider) Namespace() (*cim.Namespace, error) {
 	return cim.NewNamespace(Namespace, classes...)
 }
 
-// define derives the class of a struct that knows its name.
+// define derives the class of a struct that knows its name. Who may do what with it, authorize says.
 func define[T cim.Named](options ...cim.Option) (*cim.Class, error) {
 	var t T
-	return cim.Define[T](t.CIMClassName(), options...)
+	return cim.Define[T](t.CIMClassName(), append(options, cim.Authorizes(authorize))...)
 }
 
 // returnValues is the one place where faults become ReturnValues.
@@ -99,22 +99,6 @@ func (p *Provider) returnValue(ctx context.Context, method string, err error) ui
 	return uint32(status)
 }
 
-// administrator returns the name of the caller, who must be one.
-func administrator(ctx context.Context) (string, error) {
-	i := auth.FromContext(ctx)
-	if !i.Administrator() {
-		return "", cim.Errorf(cim.StatusAccessDenied, "access is denied: %s is not an administrator of this license server", orNobody(i.User))
-	}
-	return i.User, nil
-}
-
-func orNobody(user string) string {
-	if user == "" {
-		return "the caller"
-	}
-	return user
-}
-
 // notFound turns a NotFound fault about an instance into the object model's error.
 func notFound(err error) error {
 	if err != nil && licensing.KindOf(err) == licensing.NotFound {
@@ -139,9 +123,7 @@ type none struct{}
 
 // unsupported is a method that servers have answered with WBEM_E_NOT_SUPPORTED since Windows Server 2012.
 func unsupported[In, Out any](name string) cim.Option {
-	return cim.StaticMethod(name, func(ctx context.Context, _ In) (Out, error) {
-		return administer(ctx, func(string) (out Out, err error) {
-			return out, licensing.Faultf(licensing.NotSupported, "%s is not supported since Windows Server 2012", name)
-		})
+	return cim.StaticMethod(name, func(context.Context, In) (out Out, err error) {
+		return out, licensing.Faultf(licensing.NotSupported, "%s is not supported since Windows Server 2012", name)
 	})
 }

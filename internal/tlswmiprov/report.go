@@ -80,7 +80,7 @@ func (p *Provider) licenseReport() (*cim.Class, error) {
 		cim.Gets(p.getReport),
 		cim.Enumerates(p.reports),
 		cim.InstanceMethod("DeleteReport", func(ctx context.Context, self Report, _ none) (none, error) {
-			return administer(ctx, func(actor string) (none, error) { return none{}, reports.Delete(ctx, actor, self.FileName) })
+			return none{}, reports.Delete(ctx, actor(ctx), self.FileName)
 		}),
 		fetches("FetchReportEntries", reports.Users, reportEntryOf, func(n uint32, list []ReportEntry) reportEntries {
 			return reportEntries{n, list}
@@ -97,10 +97,8 @@ func (p *Provider) licenseReport() (*cim.Class, error) {
 		}),
 		unsupported[scopeIn, fileName]("GenerateReport"),
 		cim.StaticMethod("GenerateReportEx", func(ctx context.Context, _ none) (fileName, error) {
-			return administer(ctx, func(actor string) (fileName, error) {
-				r, err := reports.Generate(ctx, actor)
-				return fileName{r.FileName}, err
-			})
+			r, err := reports.Generate(ctx, actor(ctx))
+			return fileName{r.FileName}, err
 		}),
 		fetches("FetchReportSummaryEntries", reports.Summary, summaryEntryOf, func(n uint32, list []ReportSummaryEntry) summaryEntries {
 			return summaryEntries{n, list}
@@ -119,35 +117,30 @@ const noMoreData = 0x4001
 func fetches[E, T, Out any](
 	name string, read func(context.Context, string, reporting.Portion) ([]E, error), entryOf func(E) T, out func(uint32, []T) Out,
 ) cim.Option {
-	return cim.InstanceMethod(name, func(ctx context.Context, self Report, in fetchIn) (Out, error) {
-		return administer(ctx, func(string) (Out, error) {
-			found, err := read(ctx, self.FileName, reporting.Portion{Start: in.StartIndex, Count: in.Count})
-			if err != nil {
-				var zero Out
-				return zero, err
-			}
-			list := make([]T, len(found))
-			for i, e := range found {
-				list[i] = entryOf(e)
-			}
-			if len(list) == 0 {
-				err = cim.KeepOutputs(errNoMoreData)
-			}
-			return out(uint32(len(list)), list), err
-		})
+	return cim.InstanceMethod(name, func(ctx context.Context, self Report, in fetchIn) (zero Out, err error) {
+		found, err := read(ctx, self.FileName, reporting.Portion{Start: in.StartIndex, Count: in.Count})
+		if err != nil {
+			return zero, err
+		}
+		list := make([]T, len(found))
+		for i, e := range found {
+			list[i] = entryOf(e)
+		}
+		if len(list) == 0 {
+			err = cim.KeepOutputs(errNoMoreData)
+		}
+		return out(uint32(len(list)), list), err
 	})
 }
 
 func (p *Provider) getReport(ctx context.Context, key Report) (Report, error) {
-	return administer(ctx, func(string) (Report, error) {
-		r, err := p.Reporting.Report(ctx, key.FileName)
-		return reportOf(r), notFound(err)
-	})
+	r, err := p.Reporting.Report(ctx, key.FileName)
+	return reportOf(r), notFound(err)
 }
 
 func (p *Provider) reports(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
-		all, err := administer(ctx, func(string) ([]licensing.Report, error) { return p.Reporting.Reports(ctx) })
+		all, err := p.Reporting.Reports(ctx)
 		if err != nil {
 			yield(Report{}, err)
 			return

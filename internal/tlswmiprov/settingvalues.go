@@ -27,6 +27,7 @@ const (
 
 	registryConfigured howDiscovered = 1
 	lsAvailable        availability  = 1
+	no                 yesNoUnknown  = 0
 	yes                yesNoUnknown  = 1
 	unknownIfYes       yesNoUnknown  = 2
 	issuingAllowed     issuingCALs   = 1

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"calkeeper/internal/auth"
 	"calkeeper/internal/cim"
 	"calkeeper/internal/licensing"
 )
@@ -107,35 +108,35 @@ func (p *Provider) terminalServiceSetting() (*cim.Class, error) {
 		changesServers(p, "AddLSToSpecifiedLicenseServerList", func(in licenseServerNameIn, list []string) ([]string, error) {
 			return append(p.orThis(list), in.Name), nil
 		}),
-		onHost("CanAccessLicenseServer", func(_ context.Context, _ string, _ TerminalServiceSetting, in serverNameIn) (accessAllowed, error) {
+		cim.InstanceMethod("CanAccessLicenseServer", func(_ context.Context, _ TerminalServiceSetting, in serverNameIn) (accessAllowed, error) {
 			if !p.isThis(in.Name) {
 				return accessAllowed{accessDenied}, cim.KeepOutputs(errFalse)
 			}
 			return accessAllowed{accessGranted}, nil
 		}),
-		onHost("ChangeMode", func(ctx context.Context, actor string, host TerminalServiceSetting, in modeIn) (none, error) {
+		cim.InstanceMethod("ChangeMode", func(ctx context.Context, host TerminalServiceSetting, in modeIn) (none, error) {
 			mode, err := modeOf(in.Type)
 			if err != nil {
 				return none{}, err
 			}
-			return none{}, p.Issuance.ChangeMode(ctx, actor, host.ServerName, mode)
+			return none{}, p.Issuance.ChangeMode(ctx, actor(ctx), host.ServerName, mode)
 		}),
 		changesServers(p, "EmptySpecifiedLicenseServerList", func(none, []string) ([]string, error) { return nil, nil }),
-		onHost("FindLicenseServers", func(_ context.Context, _ string, host TerminalServiceSetting, _ none) (discoveredServers, error) {
-			return p.discovered(host), nil
+		cim.InstanceMethod("FindLicenseServers", func(ctx context.Context, host TerminalServiceSetting, _ none) (discoveredServers, error) {
+			return p.discovered(ctx, host), nil
 		}),
 		// calkeeper grants no grace period.
-		onHost("GetGracePeriodDays", func(context.Context, string, TerminalServiceSetting, none) (daysLeft, error) { return daysLeft{0}, nil }),
-		onHost("GetSpecifiedLicenseServerList", func(_ context.Context, _ string, host TerminalServiceSetting, _ none) (specifiedServers, error) {
+		cim.InstanceMethod("GetGracePeriodDays", func(context.Context, TerminalServiceSetting, none) (daysLeft, error) { return daysLeft{0}, nil }),
+		cim.InstanceMethod("GetSpecifiedLicenseServerList", func(_ context.Context, host TerminalServiceSetting, _ none) (specifiedServers, error) {
 			return specifiedServers{p.orThis(host.licenseServers)}, nil
 		}),
-		onHost("GetTStoLSConnectivityStatus", func(_ context.Context, _ string, _ TerminalServiceSetting, in serverNameIn) (connectivityOut, error) {
+		cim.InstanceMethod("GetTStoLSConnectivityStatus", func(_ context.Context, _ TerminalServiceSetting, in serverNameIn) (connectivityOut, error) {
 			if p.isThis(in.Name) {
 				return connectivityOut{connectableValid}, nil
 			}
 			return connectivityOut{connectableUnknown}, nil
 		}),
-		onHost("PingLicenseServer", func(_ context.Context, _ string, _ TerminalServiceSetting, in serverNameIn) (none, error) {
+		cim.InstanceMethod("PingLicenseServer", func(_ context.Context, _ TerminalServiceSetting, in serverNameIn) (none, error) {
 			if !p.isThis(in.Name) {
 				return none{}, errFalse
 			}
@@ -157,17 +158,10 @@ func (p *Provider) terminalServiceSetting() (*cim.Class, error) {
 	)
 }
 
-// onHost is a method that is called on a session host, by an administrator.
-func onHost[In, Out any](name string, f func(ctx context.Context, actor string, host TerminalServiceSetting, in In) (Out, error)) cim.Option {
-	return cim.InstanceMethod(name, func(ctx context.Context, host TerminalServiceSetting, in In) (Out, error) {
-		return administer(ctx, func(actor string) (Out, error) { return f(ctx, actor, host, in) })
-	})
-}
-
 // changesServers is a method that makes a new list of license servers of the present one.
 func changesServers[In any](p *Provider, name string, change func(in In, list []string) ([]string, error)) cim.Option {
-	return onHost(name, func(ctx context.Context, actor string, host TerminalServiceSetting, in In) (none, error) {
-		return none{}, p.Issuance.ChangeLicenseServers(ctx, actor, host.ServerName, func(list []string) ([]string, error) { return change(in, list) })
+	return cim.InstanceMethod(name, func(ctx context.Context, host TerminalServiceSetting, in In) (none, error) {
+		return none{}, p.Issuance.ChangeLicenseServers(ctx, actor(ctx), host.ServerName, func(list []string) ([]string, error) { return change(in, list) })
 	})
 }
 
@@ -203,11 +197,14 @@ func (p *Provider) orThis(list []string) []string {
 }
 
 // discovered returns what is known of the license servers of a session host: all about this one, and of others the name.
-func (p *Provider) discovered(host TerminalServiceSetting) (out discoveredServers) {
+func (p *Provider) discovered(ctx context.Context, host TerminalServiceSetting) (out discoveredServers) {
 	for _, name := range p.orThis(host.licenseServers) {
 		s := DiscoveredLicenseServer{LicenseServer: name, HowDiscovered: registryConfigured, IsAdminOnLS: unknownIfYes, IssuingCALs: unknownIfAllowed}
 		if p.isThis(name) {
-			s.IsLSAvailable, s.IsAdminOnLS, s.IssuingCALs = lsAvailable, yes, issuingAllowed
+			s.IsLSAvailable, s.IsAdminOnLS, s.IssuingCALs = lsAvailable, no, issuingAllowed
+			if auth.FromContext(ctx).Administrator() {
+				s.IsAdminOnLS = yes
+			}
 		}
 		out.Servers = append(out.Servers, s)
 	}
@@ -216,18 +213,16 @@ func (p *Provider) discovered(host TerminalServiceSetting) (out discoveredServer
 }
 
 func (p *Provider) getSetting(ctx context.Context, key TerminalServiceSetting) (TerminalServiceSetting, error) {
-	return administer(ctx, func(string) (TerminalServiceSetting, error) {
-		h, err := p.Issuance.Host(ctx, key.ServerName)
-		if err != nil && licensing.KindOf(err) == licensing.Invalid { // no session host has such a name
-			err = licensing.Faultf(licensing.NotFound, "there is no such session host")
-		}
-		return settingOf(h), notFound(err)
-	})
+	h, err := p.Issuance.Host(ctx, key.ServerName)
+	if err != nil && licensing.KindOf(err) == licensing.Invalid { // no session host has such a name
+		err = licensing.Faultf(licensing.NotFound, "there is no such session host")
+	}
+	return settingOf(h), notFound(err)
 }
 
 func (p *Provider) settings(ctx context.Context) iter.Seq2[TerminalServiceSetting, error] {
 	return func(yield func(TerminalServiceSetting, error) bool) {
-		hosts, err := administer(ctx, func(string) ([]licensing.Host, error) { return p.Issuance.Hosts(ctx) })
+		hosts, err := p.Issuance.Hosts(ctx)
 		if err != nil {
 			yield(TerminalServiceSetting{}, err)
 			return

@@ -152,7 +152,7 @@ var faults = [...]faultRow{
 	{fragmentDialect, "another fragment dialect", 0, 0, receiver, "w:FragmentDialectNotSupported", "", 0x80338090, 7, 11, "The fragment dialect is not supported."},
 	{fragmentPath, "the fragment is not one property of the class", 0, 0, sender, "n:CannotProcessFilter", "", 0x80338093, 12, 5, "The fragment cannot be processed."},
 	{invalidFragment, "the body of a Put of a fragment is no XmlFragment with that property", 0, 0, sender, "x:InvalidRepresentation", "InvalidFragment", 0x80338059, 4, 6, "The fragment is not valid."},
-	{accessDenied, "the account is no administrator", cim.StatusAccessDenied, 0, sender, "w:AccessDenied", "", 5, 2, 18, "Access is denied."},
+	{accessDenied, "the role of the account does not allow it", cim.StatusAccessDenied, 0, sender, "w:AccessDenied", "", 5, 2, 18, "Access is denied."},
 	{endpointUnavailable, "the server is about to stop", cim.StatusNotAvailable, 0, receiver, "a:EndpointUnavailable", "", 0x80338014, 1, 21, "The resource is not available now; try again later."},
 	{timedOut, "the time for the operation, or for sending the request, is over", 0, 0, receiver, "w:TimedOut", "", 0x80338029, 1, 15, "The operation did not complete within the time allowed."},
 	{internalError, "anything else: the text stays in the log", 0, 0, receiver, "w:InternalError", "", 0, 1, 0, textInternal},

@@ -16,7 +16,7 @@ var (
 	// ErrUnauthorized reports HTTP 401.
 	ErrUnauthorized = errors.New("the server does not accept the user name and password")
 	// ErrAccessDenied reports that the user is known but not allowed to do this.
-	ErrAccessDenied = errors.New("access denied: use an account that administers the server")
+	ErrAccessDenied = errors.New("access denied: use an account whose role allows it")
 	// ErrNotFound reports that there is no such instance, class or namespace; many servers do not tell these apart.
 	ErrNotFound = errors.New("not found: there is no such instance or class; check the class, the keys and the namespace")
 	// ErrTimedOut reports that the server, or a reply, did not come to an end in time. What was asked for may have happened.

@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 			client.Fault{Code: "Sender", Subcode: "AccessDenied", WSManCode: 5, Provider: "Access is denied.",
 				Reason: "The sender was not authorized to access the resource."},
 			client.ErrAccessDenied,
-			"access denied: use an account that administers the server (AccessDenied, code 5)",
+			"access denied: use an account whose role allows it (AccessDenied, code 5)",
 		},
 		{
 			"fault-timed-out.xml",
