@@ -116,7 +116,15 @@ func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, text, err := ownCertificate(o.Dir, slices.Compact([]string{name, host, "localhost", "127.0.0.1", "::1"}))
+	certFile, keyFile, err := ownCertificate(o.Dir, slices.Compact([]string{name, host, "localhost", "127.0.0.1", "::1"}))
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +134,7 @@ func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
 	if certificate.Leaf.VerifyHostname(host) != nil {
 		host = name // a certificate from elsewhere: the command line calls the public name as well
 	}
-	listener, err := tls.Listen("tcp", o.Listen, tlsConfig(certificate))
+	listener, err := listenTLS(o.Listen, func() *tls.Certificate { return &certificate }, tls.NoClientCert)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +143,7 @@ func (c *Clearinghouse) listen(o ClearinghouseOptions) (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	c.operatorURL = "https://" + net.JoinHostPort(host, port)
-	c.Authority.URL, c.Authority.Certificates = strings.TrimSuffix(o.URL, "/"), text
+	c.Authority.URL, c.Authority.Certificates = strings.TrimSuffix(o.URL, "/"), string(text)
 	if o.URL == "" {
 		c.Authority.URL = "https://" + net.JoinHostPort(name, port)
 	}

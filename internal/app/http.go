@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -29,7 +28,7 @@ func serveHTTP(listener net.Listener, h http.Handler, log *slog.Logger) *httpSer
 		Server: http.Server{
 			Handler: h, BaseContext: func(net.Listener) context.Context { return ctx },
 			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnContext: withConnection,
 		},
 		address: listener.Addr().String(), cancel: cancel, done: make(chan struct{}),
 	}
@@ -62,17 +61,6 @@ func (s *httpServer) stop(ctx context.Context) error {
 	err := s.Shutdown(ctx)
 	<-s.done
 	return err
-}
-
-func tlsConfig(c tls.Certificate) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c}, NextProtos: []string{"http/1.1"}}
-}
-
-// requestingCertificates lets clients show a certificate. Nobody has to, and no authority is asked: a session host is known by
-// the fingerprint of its certificate, which it proves to hold the key of.
-func requestingCertificates(c *tls.Config) *tls.Config {
-	c.ClientAuth = tls.RequestClientCert
-	return c
 }
 
 // dividing returns the handler of one listener: WS-Management, except what is of the REST API. It is no http.ServeMux, which

@@ -6,10 +6,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -56,7 +54,7 @@ type LicenseServerOptions struct {
 	Names            []string // further names and addresses
 	ListenHTTP       string   // host:port of WS-Management and the REST API over HTTP; empty: none
 	ListenHTTPS      string   // over HTTPS; empty: none
-	Certificate      string   // PEM file; empty: one that signs itself
+	Certificate      string   // PEM file, followed when it changes; empty: one that signs itself
 	CertificateKey   string
 	AllowUnencrypted bool   // passwords and tokens over HTTP also from other machines
 	APIRate          uint32 // requests per second of the REST API by each session host or account; 0: 200
@@ -81,7 +79,7 @@ type LicenseServer struct {
 	Reporting  *reporting.Service
 	Accounts   *auth.Accounts
 	ProductID  string
-	// CertificateFingerprint is the SHA-256 of the HTTPS certificate, empty without HTTPS.
+	// CertificateFingerprint is the SHA-256 of the HTTPS certificate at the start, empty without HTTPS.
 	CertificateFingerprint string
 
 	options     LicenseServerOptions
@@ -217,18 +215,22 @@ func (l *LicenseServer) startHTTPS(handler http.Handler) error {
 	if (o.Certificate == "") != (o.CertificateKey == "") {
 		return errors.New("certificate and certificate key are given both or not at all")
 	}
-	var certificate tls.Certificate
+	certFile, keyFile := o.Certificate, o.CertificateKey
 	var err error
-	if o.Certificate != "" {
-		certificate, err = tls.LoadX509KeyPair(o.Certificate, o.CertificateKey)
-	} else {
-		certificate, _, err = ownCertificate(o.Dir, append([]string{o.Name, "localhost", "127.0.0.1", "::1"}, o.Names...))
+	if certFile == "" {
+		certFile, keyFile, err = ownCertificate(o.Dir, append([]string{o.Name, "localhost", "127.0.0.1", "::1"}, o.Names...))
+		if err != nil {
+			return err
+		}
 	}
+	certificate, err := openCertificate(certFile, keyFile, o.Logger)
 	if err != nil {
 		return err
 	}
-	l.CertificateFingerprint = fmt.Sprintf("%X", sha256.Sum256(certificate.Certificate[0]))
-	listener, err := tls.Listen("tcp", o.ListenHTTPS, requestingCertificates(tlsConfig(certificate)))
+	l.CertificateFingerprint = fingerprint(certificate.get())
+	// Clients may show a certificate. Nobody has to, and no authority is asked: a session host is known by the fingerprint of its
+	// certificate, which it proves to hold the key of.
+	listener, err := listenTLS(o.ListenHTTPS, certificate.get, tls.RequestClientCert)
 	if err != nil {
 		return err
 	}
