@@ -101,6 +101,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"sqlitedb":                {},
 		"auth":                    {"privatefile"},
 		"auth/gss":                {},
+		"auth/spnego":             {"auth/gss"},
 		"store":                   {"licensing"},
 		"store/sqlite":            {"licensing", "store", "sqlitedb"},
 		"store/storetest":         {"licensing", "store"},
