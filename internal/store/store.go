@@ -75,6 +75,9 @@ type Reader interface {
 	AuditRecords(after uint64, limit int) ([]AuditRecord, error)
 	// LastAudit returns the Seq of the newest audit record, 0 if there is none.
 	LastAudit() (uint64, error)
+	// AuditHead returns the end of the audit log's hash chain.
+	AuditHead() (AuditHead, error)
+	AccountReader
 	LicenseReader
 	ReportReader
 }
@@ -96,8 +99,9 @@ type Tx interface {
 	InsertDocument(Document) error
 	// UseSerial records that the offline code with this serial was used here; a second time is AlreadyExists.
 	UseSerial(serial uint32) error
-	// Audit appends a record; its Seq is assigned.
+	// Audit appends a record; its Seq and Hash are assigned. One without an Origin gets that of the context of Update.
 	Audit(AuditRecord) error
+	AccountWriter
 	LicenseWriter
 	ReportWriter
 }
@@ -120,18 +124,4 @@ type Document struct {
 	Payload   []byte
 	Signature []byte
 	Received  time.Time
-}
-
-// AuditRecord is one line of the audit log.
-type AuditRecord struct {
-	Seq       uint64
-	At        time.Time
-	Actor     string // who asked: an account, "clearinghouse", or "calkeeper"
-	Action    string
-	KeyPackID uint32 // 0 if no key pack is concerned
-	LicenseID uint32 // 0 if no CAL is concerned
-	Delta     int64  // by how many CALs Total of the key pack changed
-	Detail    string // for people; never a whole license code
-	Origin           // where the request came from; empty for what the license server does on its own
-	Hash      []byte // chains the record to all before it; assigned
 }

@@ -21,6 +21,7 @@ var plans = map[string][]string{
 	selectSerial:       {"SEARCH used_serial USING INTEGER PRIMARY KEY (rowid=?)"},
 	selectAuditRecords: {"SEARCH audit_record USING INTEGER PRIMARY KEY (rowid>?)"},
 	selectLastAudit:    {"SEARCH audit_record"},
+	selectAuditHead:    {"SCAN audit_head", "SEARCH audit_record"},
 	updateKeyPack:      {"SEARCH key_pack USING INTEGER PRIMARY KEY (rowid=?)"},
 	deleteKeyPack:      {"SEARCH key_pack USING INTEGER PRIMARY KEY (rowid=?)"},
 	deleteOperation:    {"SEARCH operation USING INDEX sqlite_autoindex_operation_1 (key=?)"},
@@ -53,6 +54,11 @@ var plans = map[string][]string{
 	extendCAL:            {"SEARCH cal USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH lease USING INTEGER PRIMARY KEY (rowid=?)"},
 	deleteLease:          {"SEARCH lease USING INTEGER PRIMARY KEY (rowid=?)"},
 	deleteLeases:         {"SEARCH lease USING INDEX lease_by_host (host=?)"},
+
+	selectAccount:              {"SEARCH account USING PRIMARY KEY (key=?)"},
+	selectAccounts:             {"SCAN account"},
+	selectAccountByCertificate: {"SEARCH account USING INDEX account_by_certificate (certificate=?)"},
+	deleteAccount:              {"SEARCH account USING PRIMARY KEY (key=?)"},
 
 	selectHost:             {"SEARCH host USING PRIMARY KEY (name=?)"},
 	selectHosts:            {"SCAN host"},

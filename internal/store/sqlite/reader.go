@@ -28,8 +28,9 @@ const (
 	selectOperations   = `SELECT seq, key, kind, request, key_pack_id, created FROM operation ORDER BY seq`
 	selectDocuments    = `SELECT key_pack_id, kind, payload, signature, received FROM document WHERE key_pack_id = ? ORDER BY seq`
 	selectSerial       = `SELECT serial FROM used_serial WHERE serial = ?`
-	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, license_id, delta, detail FROM audit_record WHERE seq > ? ORDER BY seq LIMIT CAST(? AS INTEGER)`
+	selectAuditRecords = `SELECT seq, at, actor, action, key_pack_id, license_id, delta, detail, remote, mechanism, hash FROM audit_record WHERE seq > ? ORDER BY seq LIMIT CAST(? AS INTEGER)`
 	selectLastAudit    = `SELECT max(seq) FROM audit_record`
+	selectAuditHead    = `SELECT seq, hash, unchained, (SELECT max(seq) FROM audit_record) FROM audit_head`
 )
 
 // errEnded is what a reader returns that was kept beyond its transaction.
@@ -230,7 +231,7 @@ func (r *reader) AuditRecords(after uint64, limit int) ([]store.AuditRecord, err
 	}, func(c *columns) {
 		all = append(all, store.AuditRecord{
 			Seq: uint64(c.integer()), At: c.instant(), Actor: c.text(), Action: c.text(), KeyPackID: c.uint32(), LicenseID: c.uint32(),
-			Delta: c.integer(), Detail: c.text(),
+			Delta: c.integer(), Detail: c.text(), Origin: store.Origin{Remote: c.text(), Mechanism: c.text()}, Hash: c.blob(),
 		})
 	})
 	if err != nil {
@@ -247,4 +248,25 @@ func (r *reader) LastAudit() (uint64, error) {
 		return 0, fmt.Errorf("read the newest audit record: %w", err)
 	}
 	return last, nil
+}
+
+// AuditHead returns the end of the audit log's hash chain.
+func (r *reader) AuditHead() (store.AuditHead, error) {
+	h, _, err := r.auditHead()
+	return h, err
+}
+
+// auditHead returns also the greatest Seq that a record has, which can be another one only if somebody wrote past the chain.
+func (r *reader) auditHead() (h store.AuditHead, last uint64, err error) {
+	err = r.rows(selectAuditHead, nil, func(c *columns) {
+		h = store.AuditHead{Seq: uint64(c.integer()), Hash: c.blob(), Unchained: uint64(c.integer())}
+		last = uint64(c.integer())
+	})
+	if err != nil {
+		return h, 0, fmt.Errorf("read the head of the audit log: %w", err)
+	}
+	if h.Hash == nil {
+		h.Hash = store.AuditGenesis(h.Unchained)
+	}
+	return h, last, nil
 }

@@ -118,7 +118,7 @@ func ended(err error) error {
 // failed otherwise than by a Fault although fn returned nil, or if something was changed without an audit record.
 func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) error {
 	return s.db.Update(ctx, func(conn *sqlite.Conn) error {
-		t := &tx{reader: reader{conn: conn}}
+		t := &tx{reader: reader{conn: conn}, origin: store.OriginOf(ctx)}
 		defer t.end()
 		if err := fn(t); err != nil {
 			return err

@@ -20,15 +20,17 @@ const (
 	deleteOperation = `DELETE FROM operation WHERE key = ?`
 	insertDocument  = `INSERT INTO document (key_pack_id, kind, payload, signature, received) VALUES (?, ?, ?, ?, ?)`
 	useSerial       = `INSERT INTO used_serial (serial) VALUES (?) ON CONFLICT (serial) DO NOTHING`
-	audit           = `INSERT INTO audit_record (at, actor, action, key_pack_id, license_id, delta, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	audit           = `INSERT INTO audit_record (seq, at, actor, action, key_pack_id, license_id, delta, detail, remote, mechanism, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	putAuditHead    = `UPDATE audit_head SET seq = ?, hash = ?`
 )
 
 // tx implements store.Tx for one transaction.
 type tx struct {
 	reader
-	changed bool  // a method other than Audit has written
-	audited bool  // Audit has
-	failed  error // the first failure of a write that was not a Fault: nothing may be committed then
+	origin  store.Origin // of audit records that have none
+	changed bool         // a method other than Audit has written
+	audited bool         // Audit has
+	failed  error        // the first failure of a write that was not a Fault: nothing may be committed then
 }
 
 // execute runs one statement and returns how many rows it changed. A value that cannot be stored is a Fault of kind Invalid.
@@ -191,9 +193,23 @@ func (t *tx) UseSerial(serial uint32) error {
 	return err
 }
 
-// Audit appends a record; r.Seq is not read.
+// Audit appends a record to the chain; r.Seq and r.Hash are not read.
 func (t *tx) Audit(r store.AuditRecord) error {
-	n, err := t.execute("append an audit record", audit, func(p *parameters) {
+	if r.Origin == (store.Origin{}) {
+		r.Origin = t.origin
+	}
+	head, last, err := t.auditHead()
+	if err == nil {
+		r, err = head.Next(r, last)
+	}
+	if err != nil {
+		if t.failed == nil {
+			t.failed = err
+		}
+		return err
+	}
+	_, err = t.execute("append an audit record", audit, func(p *parameters) {
+		p.sequence("Seq", r.Seq)
 		p.instant("At", r.At)
 		p.text("Actor", r.Actor)
 		p.text("Action", r.Action)
@@ -201,6 +217,16 @@ func (t *tx) Audit(r store.AuditRecord) error {
 		p.integer(int64(r.LicenseID))
 		p.integer(r.Delta)
 		p.text("Detail", r.Detail)
+		p.text("Remote", r.Remote)
+		p.text("Mechanism", r.Mechanism)
+		p.blob(r.Hash)
+	})
+	if err != nil {
+		return err
+	}
+	n, err := t.execute("move the head of the audit log", putAuditHead, func(p *parameters) {
+		p.sequence("Seq", r.Seq)
+		p.blob(r.Hash)
 	})
 	t.audited = t.audited || n > 0
 	return err

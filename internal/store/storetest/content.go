@@ -21,6 +21,28 @@ type content struct {
 	Audit      []store.AuditRecord
 	Issued     issued
 	Reports    []licensing.Report
+	Accounts   []store.Account
+}
+
+// verifyAudit holds the audit log against its chain, which ends at that Seq.
+func verifyAudit(r store.Reader, seq uint64) error {
+	head, err := r.AuditHead()
+	if err != nil {
+		return err
+	}
+	v, err := store.VerifyAudit(store.AllAudit(r), head, store.AuditHead{})
+	if err == nil && v.Flaw != nil {
+		err = fmt.Errorf("the audit log is broken at record %d: %s", v.Flaw.Seq, v.Flaw.Why)
+	}
+	return errors.Join(err, differ("the head of the audit log", head.Seq, seq))
+}
+
+// unhashed returns audit records without their hashes, which depend on all before.
+func unhashed(list []store.AuditRecord) []store.AuditRecord {
+	for i := range list {
+		list[i].Hash = nil
+	}
+	return list
 }
 
 // asked is the end of the key pack IDs whose documents readContent asks for, and of the serials. Tests that compare content
@@ -96,7 +118,11 @@ func readContent(r store.Reader) (content, error) {
 		seq = a.Seq
 	}
 	newest, err := r.LastAudit()
-	if err := errors.Join(err, differ("LastAudit", newest, seq)); err != nil {
+	if err := errors.Join(err, differ("LastAudit", newest, seq), verifyAudit(r, seq)); err != nil {
+		return c, err
+	}
+	c.Audit = unhashed(c.Audit)
+	if c.Accounts, err = r.Accounts(); err != nil {
 		return c, err
 	}
 	if c.Issued, err = readIssued(r); err != nil {

@@ -64,6 +64,8 @@ func Run(t *testing.T, h Harness) {
 		{"Documents", testDocuments},
 		{"Serials", testSerials},
 		{"AuditRecords", testAuditRecords},
+		{"AuditOrigin", testAuditOrigin},
+		{"Accounts", testAccounts},
 		{"Values", testValues},
 		{"Unstorable", testUnstorable},
 
