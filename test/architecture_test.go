@@ -68,6 +68,8 @@ func TestPurePackages(t *testing.T) {
 		"cim":        nil,
 		"wql":        ours("cim"),
 		"wsman/soap": {"golang.org/x/text"},
+
+		"wsman/encryption": nil,
 	} {
 		p, ok := packages[module+name]
 		if !ok {
@@ -120,6 +122,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"reporting/sqlite":        {"licensing", "store", "reporting", "privatefile"},
 		"wsman":                   {"cim", "wql", "wsman/soap"},
 		"wsman/soap":              {},
+		"wsman/encryption":        {},
 		"wsman/client":            {"cim", "wsman/soap"},
 		"wsman/cimxmltest":        {"cim"},
 		"receipt":                 {"licensing"},
