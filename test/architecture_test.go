@@ -104,6 +104,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"auth":                    {"privatefile"},
 		"auth/gss":                {},
 		"auth/spnego":             {"auth/gss"},
+		"auth/ntlm":               {"auth/gss"},
 		"store":                   {"licensing"},
 		"store/sqlite":            {"licensing", "store", "sqlitedb"},
 		"store/storetest":         {"licensing", "store"},
@@ -168,6 +169,7 @@ func TestProtocolsAndStoresStayOutside(t *testing.T) {
 		packages := goList(t, tags)
 		for _, name := range []string{
 			"licensing", "keycode", "cim", "wql", "store", "clearinghouse", "activation", "discovery", "inventory", "issuance", "reporting", "wsman/soap", "privatefile",
+			"auth/gss", "auth/ntlm",
 		} {
 			for _, dep := range packages[module+name].Deps {
 				if dep == "net/http" || dep == "database/sql" || within(dep, []string{sqlite, "modernc.org/sqlite"}) {

@@ -23,7 +23,7 @@ var (
 
 // Error is a refusal.
 type Error struct {
-	Status    error  // one of the above
+	Status    error  // one of the above, or what the accounts have refused with
 	Mechanism string // as in Initiator, as far as it is known
 	Name      string // whom the initiator claims to be, as far as it is known; nothing of it is proved
 	Detail    string // for the log: what was wrong, where; never a secret
