@@ -244,6 +244,25 @@ func TestChallengeIsRandom(t *testing.T) {
 	}
 }
 
+// What the MIC is over is kept, whatever the transport does with its buffers.
+func TestBuffersAreTheCallers(t *testing.T) {
+	i := initiator{user: "alice", password: password}
+	buffer := bytes.Clone(i.negotiate())
+	a, challenge := challenged(t, options(), buffer)
+	token, err := i.authenticate(bytes.Clone(challenge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(buffer)
+	clear(challenge)
+	_, c, err := a.Accept(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(token)
+	both(t, c, i.peer)
+}
+
 // Azure/go-ntlmssp is a client that others have written.
 func TestGoNTLMSSP(t *testing.T) {
 	for _, test := range []struct {
