@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the real clients that the tests use, xrdp and what it is tested with, Samba's domain controller, and the C compiler that the
-# race detector needs. None of it is started: the tests run their own.
+# Installs the real clients that the tests use, xrdp and what it is tested with, Samba's domain controller, MIT's Kerberos, and the C
+# compiler that the race detector needs. None of it is started: the tests run their own.
 set -eu
 
 missing=
@@ -8,7 +8,8 @@ for package in \
 	gcc libc6-dev \
 	curl ca-certificates python3 python3-winrm poppler-utils \
 	xrdp xorgxrdp xauth xterm freerdp2-x11 xvfb iproute2 \
-	samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils; do
+	samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils \
+	krb5-kdc krb5-admin-server krb5-user python3-gssapi python3-requests-kerberos; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

@@ -105,6 +105,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"auth/gss":                {},
 		"auth/spnego":             {"auth/gss"},
 		"auth/ntlm":               {"auth/gss"},
+		"auth/kerberos":           {"auth/gss"},
 		"store":                   {"licensing"},
 		"store/sqlite":            {"licensing", "store", "sqlitedb"},
 		"store/storetest":         {"licensing", "store"},
