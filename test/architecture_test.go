@@ -106,6 +106,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"auth/spnego":             {"auth/gss"},
 		"auth/ntlm":               {"auth/gss"},
 		"auth/kerberos":           {"auth/gss"},
+		"accounts":                {"licensing", "store", "auth", "auth/gss", "auth/ntlm", "privatefile"},
 		"store":                   {"licensing"},
 		"store/sqlite":            {"licensing", "store", "sqlitedb"},
 		"store/storetest":         {"licensing", "store"},
