@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/licensing"
@@ -49,7 +50,7 @@ func serve(b *testing.B, o app.LicenseServerOptions) *server {
 		}
 	})
 	s := &server{LicenseServer: l}
-	if s.password, err = l.Accounts.Generate(administrator, auth.Administrator); err != nil {
+	if s.password, err = l.Accounts.Generate(b.Context(), "bench", accounts.Change{Name: administrator, Role: auth.Administrator}); err != nil {
 		b.Fatal(err)
 	}
 	if err := l.Start(); err != nil {

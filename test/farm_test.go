@@ -4,11 +4,9 @@ package test
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/pbkdf2"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,11 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/argon2"
+
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/keycode"
 	"calkeeper/internal/licensing"
+	"calkeeper/internal/store"
+	"calkeeper/internal/store/sqlite"
 	"calkeeper/internal/wsman/client"
 )
 
@@ -52,7 +54,6 @@ type farm struct {
 	listenHTTPS   string // of the license servers that are started next; empty: HTTP alone
 	clearinghouse *app.Clearinghouse
 	organization  clearinghouse.NewOrganization
-	accounts      []byte // the accounts file that all share
 }
 
 // member is one license server of a farm.
@@ -73,22 +74,34 @@ func newFarm(t *testing.T) *farm {
 	f := &farm{t: t, dir: t.TempDir(), listen: freePort(t)}
 	f.startClearinghouse()
 	t.Cleanup(f.stopClearinghouse)
-	var err error
 	f.organization = f.createOrganization("Example Farm")
-	var accounts []auth.Account
-	for user, role := range map[string]auth.Role{"Administrator": auth.Administrator, "Operator": auth.Operator, "Auditor": auth.Auditor} {
-		const iterations = 1 // the many of a real account take most of a test's time
-		salt := []byte(user)
-		hash, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
-		if err != nil {
-			t.Fatal(err)
-		}
-		accounts = append(accounts, auth.Account{User: user, Role: role, Salt: salt, Iterations: iterations, Hash: hash})
-	}
-	if f.accounts, err = json.Marshal(accounts); err != nil {
+	return f
+}
+
+// putAccounts makes an account for each role in a license server's directory. Their hashes are quick: those of real passwords would
+// take most of a test's time.
+func putAccounts(t *testing.T, dir string) {
+	t.Helper()
+	const memory, passes, lanes = 64, 1, 1
+	salt := []byte("0123456789abcdef")
+	b64 := base64.RawStdEncoding.EncodeToString
+	hash := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", memory, passes, lanes, b64(salt),
+		b64(argon2.IDKey([]byte(password), salt, passes, memory, lanes, 32)))
+	s, err := sqlite.Open(t.Context(), filepath.Join(dir, "calkeeper.db"), sqlite.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	err = s.Update(t.Context(), func(tx store.Tx) error {
+		for _, role := range []auth.Role{auth.Administrator, auth.Operator, auth.Auditor} {
+			if err := tx.PutAccount(store.Account{Name: string(role), Role: string(role), Password: hash, Changed: time.Now()}); err != nil {
+				return err
+			}
+		}
+		return tx.Audit(store.AuditRecord{At: time.Now(), Actor: "test", Action: "set account"})
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // logger shows what the servers log if the test fails.
@@ -145,9 +158,7 @@ func (f *farm) start(name, enrolmentKey string) *member {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		f.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(m.dir, "accounts.json"), f.accounts, 0o600); err != nil {
-		f.t.Fatal(err)
-	}
+	putAccounts(f.t, m.dir)
 	var err error
 	m.LicenseServer, err = app.OpenLicenseServer(f.t.Context(), app.LicenseServerOptions{
 		Dir: m.dir, Name: m.name, Names: []string{"127.0.0.1", "fd00::1"}, ListenHTTP: "127.0.0.1:0", ListenHTTPS: f.listenHTTPS,

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
+	"calkeeper/internal/licensing"
 )
 
 // stopTimeout is how long requests under way may take to end.
@@ -21,6 +23,7 @@ const stopTimeout = 15 * time.Second
 const (
 	administrator         = "Administrator"
 	adminPasswordVariable = "CALKEEPER_ADMIN_PASSWORD"
+	firstActor            = "calkeeper" // in the audit log, of the first account
 )
 
 type serveCmd struct {
@@ -58,7 +61,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	options := app.LicenseServerOptions{
 		Dir: config.Dir, Name: config.Name, Names: config.Aliases, ListenHTTP: config.ListenHTTP, ListenHTTPS: config.ListenHTTPS,
 		Certificate: config.Certificate, CertificateKey: config.CertificateKey, AllowUnencrypted: config.AllowUnencrypted,
-		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, Directory: config.Directory, APIRate: config.APIRate, Logger: log,
+		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, AccountKeyFile: config.AccountKeyFile, RoleGroups: config.RoleGroups, Directory: config.Directory, APIRate: config.APIRate, Logger: log,
 	}
 	var house *app.Clearinghouse
 	switch {
@@ -89,13 +92,13 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	if err := removeReady(config.ReadyFile); err != nil {
 		return err
 	}
-	if err := givenAccount(server.Accounts); err != nil {
+	if err := givenAccount(ctx, server.Accounts); err != nil {
 		return err
 	}
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("%w\nIf the port is in use, choose others with --listen-http and --listen-https", err)
 	}
-	password, err := madeAccount(server.Accounts)
+	password, err := madeAccount(ctx, server.Accounts)
 	if err != nil {
 		return err
 	}
@@ -136,24 +139,28 @@ func (c *serveCmd) resolve(logs app.LogSettings) (app.Config, error) {
 }
 
 // givenAccount makes the administrator's account with the password from the environment, if there is no account yet.
-func givenAccount(accounts *auth.Accounts) error {
+func givenAccount(ctx context.Context, service *accounts.Service) error {
 	password := os.Getenv(adminPasswordVariable)
-	if password == "" || !accounts.Empty() {
+	if password == "" {
 		return nil
 	}
-	if err := accounts.Set(administrator, password, auth.Administrator); err != nil {
-		return usagef("%s: %w", adminPasswordVariable, err)
+	if empty, err := service.Empty(ctx); err != nil || !empty {
+		return err
 	}
-	return nil
+	err := service.Set(ctx, firstActor, accounts.Change{Name: administrator, Role: auth.Administrator, Password: password})
+	if licensing.KindOf(err) == licensing.Invalid {
+		return usagef("%s: %s", adminPasswordVariable, licensing.Message(err))
+	}
+	return err
 }
 
 // madeAccount makes the administrator's account with a password of its own, if there is no account yet, and returns the
 // password. It is called when nothing can fail any more before the password is shown.
-func madeAccount(accounts *auth.Accounts) (string, error) {
-	if !accounts.Empty() {
-		return "", nil
+func madeAccount(ctx context.Context, service *accounts.Service) (string, error) {
+	if empty, err := service.Empty(ctx); err != nil || !empty {
+		return "", err
 	}
-	return accounts.Generate(administrator, auth.Administrator)
+	return service.Generate(ctx, firstActor, accounts.Change{Name: administrator, Role: auth.Administrator})
 }
 
 func announce(t *terminal, r ready, password string) error {

@@ -37,8 +37,8 @@ type Change struct {
 	generated bool // the password is random
 }
 
-// Set adds an account, or changes it. Faults: Invalid; Denied if there would be no Administrator who can log on;
-// AlreadyExists if another account has the certificate; Unavailable if the key of the NT hashes is lost.
+// Set adds an account, or changes it. Faults: Invalid; NotSupported if there would be no Administrator who can log on, or if the key of the NT
+// hashes is lost; AlreadyExists if another account has the certificate.
 func (s *Service) Set(ctx context.Context, actor string, c Change) error {
 	if err := c.check(); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *Service) sealFault(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		msg = "the key file for NTLM is lost: restore it, or switch NTLM off for every account that has it"
 	}
-	return &licensing.Fault{Kind: licensing.Unavailable, Msg: msg, Err: err}
+	return &licensing.Fault{Kind: licensing.NotSupported, Msg: msg, Err: err}
 }
 
 // Generate is Set with a random password of 130 bits, which it returns.
@@ -153,7 +153,7 @@ func (s *Service) Generate(ctx context.Context, actor string, c Change) (passwor
 	return c.Password, s.Set(ctx, actor, c)
 }
 
-// Remove takes an account away. Faults: NotFound; Denied for the last Administrator who can log on.
+// Remove takes an account away. Faults: NotFound; NotSupported for the last Administrator who can log on.
 func (s *Service) Remove(ctx context.Context, actor, name string) error {
 	return s.store.Update(ctx, func(tx store.Tx) error {
 		a, err := tx.Account(name)
@@ -184,7 +184,7 @@ func (s *Service) checkAdministrators(name string, list []store.Account) error {
 			return nil
 		}
 	}
-	return licensing.Faultf(licensing.Denied, "without %s there would be no Administrator who can log on: add another one first", name)
+	return licensing.Faultf(licensing.NotSupported, "without %s there would be no Administrator who can log on: add another one first", name)
 }
 
 func (c *Change) check() error {

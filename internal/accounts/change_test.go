@@ -111,12 +111,12 @@ func TestSetRefuses(t *testing.T) {
 		{accounts.Change{Name: "card", Certificate: []byte{}}, licensing.Invalid, "neither password nor certificate"},
 		{accounts.Change{Name: "card", NTLM: new(true)}, licensing.Invalid, "needs the password"},
 		{accounts.Change{Name: "Administrator", NTLM: new(true)}, licensing.Invalid, "needs the password"},
-		{accounts.Change{Name: "administrator", Role: auth.Operator}, licensing.Denied, "no Administrator"},
+		{accounts.Change{Name: "administrator", Role: auth.Operator}, licensing.NotSupported, "no Administrator"},
 	} {
 		h.fails(h.Set(t.Context(), "test", test.Change), test.kind, test.says, before)
 	}
 	h.fails(h.Remove(t.Context(), "test", "nobody"), licensing.NotFound, "there is no account nobody", before)
-	h.fails(h.Remove(t.Context(), "test", "ADMINISTRATOR"), licensing.Denied, "no Administrator", before)
+	h.fails(h.Remove(t.Context(), "test", "ADMINISTRATOR"), licensing.NotSupported, "no Administrator", before)
 	h.recorded(n)
 }
 
@@ -148,7 +148,7 @@ func TestLastAdministrator(t *testing.T) {
 	if is, err := empty.Empty(t.Context()); !is || err != nil {
 		t.Errorf("empty: %v, %v", is, err)
 	}
-	if err := empty.Set(t.Context(), "test", accounts.Change{Name: "ada", Role: auth.Auditor, Certificate: make([]byte, 32)}); licensing.KindOf(err) != licensing.Denied {
+	if err := empty.Set(t.Context(), "test", accounts.Change{Name: "ada", Role: auth.Auditor, Certificate: make([]byte, 32)}); licensing.KindOf(err) != licensing.NotSupported {
 		t.Errorf("the first account is an Auditor: %v", err)
 	}
 	must(t, empty.Set(t.Context(), "test", accounts.Change{Name: "ada", Role: auth.Administrator, Certificate: make([]byte, 32)}))

@@ -121,7 +121,7 @@ func TestKeyFileLost(t *testing.T) {
 			before := h.list()
 			err = h.Set(t.Context(), "test", accounts.Change{Name: "bob", Password: right, NTLM: new(true)})
 			if name != "another" { // which cannot be known
-				h.fails(err, licensing.Unavailable, "key file", before)
+				h.fails(err, licensing.NotSupported, "key file", before)
 			}
 			must(t, os.WriteFile(h.options.KeyFile, key, 0o600))
 			h.ntHash("ada", ntHashOfPassword)

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
@@ -43,7 +44,7 @@ func api(t testing.TB, o client.Options) *client.Client {
 // administrator returns a client of the REST API as Administrator.
 func administrator(t testing.TB, l *app.LicenseServer) *client.Client {
 	t.Helper()
-	password, err := l.Accounts.Generate("Administrator", auth.Administrator)
+	password, err := l.Accounts.Generate(t.Context(), "test", accounts.Change{Name: "Administrator", Role: auth.Administrator})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestAPIAndWSManagementShareTheListener(t *testing.T) {
 	if found != 1 {
 		t.Errorf("Win32_TSIssuedLicense has the CAL %d times", found)
 	}
-	password, err := l.Accounts.Generate("monitor", auth.Auditor)
+	password, err := l.Accounts.Generate(t.Context(), "test", accounts.Change{Name: "monitor", Role: auth.Auditor})
 	if err != nil {
 		t.Fatal(err)
 	}

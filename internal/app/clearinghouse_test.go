@@ -289,8 +289,14 @@ func TestWhatHasRunInADirectory(t *testing.T) {
 	if !app.HasClearinghouse(filepath.Join(dir, app.EmbeddedDir)) {
 		t.Error("a clearinghouse has run")
 	}
-	a, err := app.LoadAccounts(dir)
-	if err != nil || !a.Empty() {
-		t.Errorf("accounts before the first: %v", err)
+	a, closing, err := app.OpenAccounts(t.Context(), dir, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if empty, err := a.Empty(t.Context()); err != nil || !empty {
+		t.Errorf("accounts before the first: %v, %v", empty, err)
+	}
+	if err := closing(); err != nil {
+		t.Error(err)
 	}
 }

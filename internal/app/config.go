@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 
+	"calkeeper/internal/auth"
 	"calkeeper/internal/directory"
 	"calkeeper/internal/discovery"
 	"calkeeper/internal/issuance"
@@ -21,6 +23,9 @@ import (
 
 // maxConfig is the size of the largest configuration file that is read, in bytes.
 const maxConfig = 1 << 20
+
+// securityIdentifier is the text of a SID (MS-DTYP, section 2.4.2.1), as a PAC's are written.
+var securityIdentifier = regexp.MustCompile(`^S-1-(0|[1-9][0-9]{0,14})(-(0|[1-9][0-9]{0,9})){1,15}$`)
 
 // Settings are one layer of the configuration of a license server: the flags and the environment, the file, or the
 // defaults. What is nil was not given. A field's name in the file is its flag without the dashes; the environment variable
@@ -44,6 +49,8 @@ type Settings struct {
 	OverUse               *string  `toml:"over-use" name:"over-use" env:"CALKEEPER_OVER_USE" placeholder:"POLICY" help:"What happens when more per user CALs are asked for than there are, where a key pack says nothing else: allow or deny. Default: allow."`
 	OverUseLimit          *uint32  `toml:"over-use-limit" name:"over-use-limit" env:"CALKEEPER_OVER_USE_LIMIT" placeholder:"PERCENT" help:"With over-use deny: up to how many percent of the CALs are issued. Default: 100, which allows none."`
 	APIRate               *uint32  `toml:"api-rate" name:"api-rate" env:"CALKEEPER_API_RATE" placeholder:"N" help:"How many requests per second each session host or account may make of the REST API. Default: 200."`
+	AccountKeyFile        *string  `toml:"account-key-file" name:"account-key-file" env:"CALKEEPER_ACCOUNT_KEY_FILE" placeholder:"FILE" help:"The key that encrypts the NT hashes of accounts that have opted in to NTLM; it is made when it is needed first. Default: accounts.key in the directory."`
+	RoleGroups            []string `toml:"role-group" name:"role-group" env:"CALKEEPER_ROLE_GROUP" placeholder:"SID=ROLE" help:"Role of the members of a group of a Kerberos realm: Administrator, Operator or Auditor. Can be given again. Domain Admins and Enterprise Admins are Administrators."`
 	DirectoryURL          *string  `toml:"directory-url" name:"directory-url" env:"CALKEEPER_DIRECTORY_URL" placeholder:"URL" help:"A domain controller of Active Directory: ldaps://HOST, or ldap://HOST, which starts TLS. Default: no directory."`
 	DirectoryUser         *string  `toml:"directory-user" name:"directory-user" env:"CALKEEPER_DIRECTORY_USER" placeholder:"NAME" help:"The license server's service account in the directory: user@domain, DOMAIN\\user or a distinguished name."`
 	DirectoryPasswordFile *string  `toml:"directory-password-file" name:"directory-password-file" env:"CALKEEPER_DIRECTORY_PASSWORD_FILE" placeholder:"FILE" help:"File whose first line is that account's password."`
@@ -75,7 +82,9 @@ type Config struct {
 	EmbeddedClearinghouse bool
 	ClearinghouseListen   string
 	Policies              issuance.Policies
-	APIRate               uint32              // requests per second
+	APIRate               uint32 // requests per second
+	AccountKeyFile        string // empty: accounts.key in Dir
+	RoleGroups            map[string]auth.Role
 	Directory             discovery.Directory // nil: none
 	ReadyFile             string
 	Log                   LogConfig
@@ -111,7 +120,7 @@ func LoadSettings(path string) (Settings, error) {
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.DirectoryPasswordFile, s.DirectoryCAFile, s.ReadyFile} {
+	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.AccountKeyFile, s.DirectoryPasswordFile, s.DirectoryCAFile, s.ReadyFile} {
 		if p != nil && *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -174,9 +183,12 @@ func Resolve(layers ...Settings) (Config, error) {
 		Certificate: value(s.Certificate), CertificateKey: value(s.CertificateKey),
 		AllowUnencrypted: value(s.AllowUnencrypted), Authority: value(s.Authority), EnrolmentKey: value(s.EnrolmentKey),
 		EmbeddedClearinghouse: value(s.EmbeddedClearinghouse), ClearinghouseListen: value(s.ClearinghouseListen),
-		APIRate: value(s.APIRate), ReadyFile: value(s.ReadyFile),
+		APIRate: value(s.APIRate), AccountKeyFile: value(s.AccountKeyFile), ReadyFile: value(s.ReadyFile),
 	}
 	if c.Policies, err = s.policies(); err != nil {
+		return c, err
+	}
+	if c.RoleGroups, err = s.roleGroups(); err != nil {
 		return c, err
 	}
 	if c.Log, err = s.LogSettings.Resolve(slog.LevelInfo); err != nil {
@@ -253,6 +265,24 @@ func (s *Settings) policies() (issuance.Policies, error) {
 		return p, fmt.Errorf("over-use-limit: %s", licensing.Message(err))
 	}
 	return p, nil
+}
+
+// roleGroups returns the roles of groups by SID.
+func (s *Settings) roleGroups() (map[string]auth.Role, error) {
+	groups := map[string]auth.Role{}
+	for _, text := range s.RoleGroups {
+		sid, role, _ := strings.Cut(text, "=")
+		switch _, twice := groups[sid]; {
+		case !securityIdentifier.MatchString(sid):
+			return nil, fmt.Errorf("role-group %q: it has the form SID=ROLE, as in S-1-5-21-1004336348-1177238915-682003330-1105=Operator", text)
+		case !auth.Role(role).Reads():
+			return nil, fmt.Errorf("role-group %q: Administrator, Operator and Auditor are roles", text)
+		case twice:
+			return nil, fmt.Errorf("role-group %q: the group has a role already", text)
+		}
+		groups[sid] = auth.Role(role)
+	}
+	return groups, nil
 }
 
 // directory returns what a license server of that name is known in, nil if it is in none.

@@ -35,6 +35,8 @@ security-group = false
 over-use = "deny"
 over-use-limit = 110
 api-rate = 50
+account-key-file = "/etc/accounts.key"
+role-group = ["S-1-5-21-1004336348-1177238915-682003330-1105=Operator", "S-1-5-32-544=Auditor"]
 directory-url = "ldaps://dc1.example.org"
 directory-user = "calkeeper-ls1@example.org"
 directory-password-file = "/etc/directory-password"
@@ -184,6 +186,11 @@ func TestResolveRefusesWhatCannotWork(t *testing.T) {
 		{`directory-ca-file = "a"`, "directory-url"},
 		{`directory-computer = "a"`, "directory-url"},
 		{`directory-site = "a"`, "directory-url"},
+		{`role-group = ["S-1-5-21-1-2-3-1105"]`, "are roles"},
+		{`role-group = ["S-1-5-21-1-2-3-1105=administrator"]`, "are roles"},
+		{`role-group = ["Domain Users=Auditor"]`, "SID=ROLE"},
+		{`role-group = ["S-1-5-21-1-2-03-1105=Auditor"]`, "SID=ROLE"},
+		{`role-group = ["S-1-5-32-544=Auditor", "S-1-5-32-544=Operator"]`, "has a role already"},
 		{`log-level = "loud"`, "debug, info, warn and error"},
 		{`log-format = "xml"`, "text and json"},
 	} {

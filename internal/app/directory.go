@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"calkeeper/internal/auth"
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/privatefile"
 )
@@ -21,11 +20,6 @@ const EmbeddedDir = "clearinghouse"
 
 // enrolmentFile holds the enrolment key that an embedded clearinghouse has made for its own license server.
 const enrolmentFile = "enrolment.key"
-
-// LoadAccounts returns the accounts of the license server in a directory.
-func LoadAccounts(dir string) (*auth.Accounts, error) {
-	return auth.LoadAccounts(filepath.Join(dir, accountsFile))
-}
 
 // HasLicenseServer tells whether a license server has run in the directory.
 func HasLicenseServer(dir string) bool {

@@ -48,7 +48,7 @@ func TestPrivateFilesOfALicenseServer(t *testing.T) {
 	o.ListenHTTPS = "127.0.0.1:0"
 	wsman(t, start(t, o))
 	public := map[string]bool{"tls.crt": true}
-	checkModes(t, dir, public, "identity.key", "accounts.json", "calkeeper.db", "tls.key", "tls.crt")
+	checkModes(t, dir, public, "identity.key", "calkeeper.db", "tls.key", "tls.crt")
 }
 
 func TestPrivateFilesOfAClearinghouse(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/activation"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/cim"
@@ -43,7 +44,7 @@ const Version = "0.1.0"
 const (
 	database     = "calkeeper.db"
 	identityFile = "identity.key"
-	accountsFile = "accounts.json"
+	accountKey   = "accounts.key"
 	reportsDir   = "reports"
 )
 
@@ -61,6 +62,9 @@ type LicenseServerOptions struct {
 
 	Policies issuance.Policies
 
+	AccountKeyFile string               // of the key that encrypts NT hashes; empty: accounts.key in Dir
+	RoleGroups     map[string]auth.Role // roles of groups of Kerberos realms by SID
+
 	Directory discovery.Directory // nil: none
 
 	Authority    *clearinghouse.Authority // nil: no clearinghouse
@@ -77,7 +81,7 @@ type LicenseServer struct {
 	Inventory  *inventory.Service
 	Issuance   *issuance.Service
 	Reporting  *reporting.Service
-	Accounts   *auth.Accounts
+	Accounts   *accounts.Service
 	ProductID  string
 	// CertificateFingerprint is the SHA-256 of the HTTPS certificate at the start, empty without HTTPS.
 	CertificateFingerprint string
@@ -121,9 +125,7 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	if l.receiptKey, err = receiptKey(identity); err != nil {
 		return nil, err
 	}
-	if l.Accounts, err = auth.LoadAccounts(filepath.Join(o.Dir, accountsFile)); err != nil {
-		return nil, err
-	}
+	l.Accounts = newAccounts(l.store, o)
 	var house authority = noClearinghouse{}
 	if o.Authority != nil {
 		house, err = client.New(client.Options{Authority: *o.Authority, Identity: identity, Transport: o.Transport, Random: rand.Reader})

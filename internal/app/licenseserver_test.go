@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/cim"
@@ -20,7 +21,7 @@ import (
 // wsman returns a client of the license server, as Administrator.
 func wsman(t testing.TB, l *app.LicenseServer) *client.Client {
 	t.Helper()
-	password, err := l.Accounts.Generate("Administrator", auth.Administrator)
+	password, err := l.Accounts.Generate(t.Context(), "test", accounts.Change{Name: "Administrator", Role: auth.Administrator})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// ErrCredentials means that user or password is wrong, without saying which.
+var ErrCredentials = errors.New("user or password is wrong")
+
 // ErrBusy means that the license server checks too many passwords already to take another one.
 var ErrBusy = errors.New("too many passwords are being checked; try again later")
 

@@ -11,9 +11,15 @@ import (
 // ErrUnencrypted means that a password came unencrypted from another machine.
 var ErrUnencrypted = errors.New("Basic authentication is taken over TLS, or from this machine, only")
 
+// Passwords knows whose password is right: *accounts.Service.
+type Passwords interface {
+	// Password returns the user with this password. The error is ErrCredentials, ErrBusy, a *LockedError, or internal.
+	Password(ctx context.Context, from Attempt, user, password string) (Identity, error)
+}
+
 // Basic authenticates HTTP requests with user and password (RFC 7617).
 type Basic struct {
-	Accounts         *Accounts
+	Accounts         Passwords
 	Realm            string
 	AllowUnencrypted bool // over plain HTTP also from other machines
 }
@@ -27,9 +33,21 @@ func (b *Basic) Authenticate(ctx context.Context, r *http.Request) (context.Cont
 	if !ok {
 		return ctx, ErrCredentials
 	}
-	i, err := b.Accounts.Authenticate(ctx, user, password)
+	from := Attempt{Remote: r.RemoteAddr, Mechanism: "Basic", First: true}
+	connection := ConnectionOf(r.Context())
+	if connection != nil {
+		before := connection.basic.Load()
+		from.First = before == nil || *before != user
+	}
+	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		from.Remote = a.Addr().Unmap().WithZone("").String()
+	}
+	i, err := b.Accounts.Password(ctx, from, user, password)
 	if err != nil {
 		return ctx, err
+	}
+	if connection != nil {
+		connection.basic.Store(&user)
 	}
 	i.Mechanism, i.Remote = "Basic", r.RemoteAddr
 	return WithIdentity(ctx, i), nil

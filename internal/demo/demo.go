@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/app"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/clearinghouse"
@@ -118,7 +119,7 @@ func (d *demo) startMember(ctx context.Context, role, listen string) (*member, e
 	if err != nil {
 		return nil, err
 	}
-	if m.password, err = m.Accounts.Generate(administrator, auth.Administrator); err != nil {
+	if m.password, err = m.Accounts.Generate(ctx, "demo", accounts.Change{Name: administrator, Role: auth.Administrator}); err != nil {
 		return m, err
 	}
 	if err := m.Start(); err != nil {

@@ -40,7 +40,7 @@ func (s *server) serverRoutes() {
 		return
 	}
 	register(s, operation{
-		id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: serverTag, access: accounts,
+		id: "get-metrics", method: http.MethodGet, path: "/metrics", tag: serverTag, access: anyAccount,
 		summary: "Get metrics for Prometheus", success: []int{http.StatusOK}, content: []string{"text/plain"},
 	}, func(context.Context, *exchange, *nothing) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {

@@ -27,9 +27,9 @@ const (
 	operators                         // accounts that revoke and release, too
 	administrators                    // accounts
 
-	operating = operators | administrators
-	accounts  = auditors | operating
-	anyone    = hosts | accounts
+	operating  = operators | administrators
+	anyAccount = auditors | operating
+	anyone     = hosts | anyAccount
 )
 
 // caller is who asks.
@@ -37,6 +37,8 @@ type caller struct {
 	is   access // 0: an account without a role
 	name string // the session host's or the account's; for a stranger its address
 	host licensing.Host
+
+	mechanism string // by which an account was authenticated
 }
 
 // key tells clients apart that have the same name.
@@ -56,15 +58,13 @@ func (s *server) authenticate(r *http.Request, x *exchange) error {
 		}
 		return nil
 	}
-	// Only passwords can be guessed. A right token passes even then: else anybody on a session host could lock it out.
-	if _, _, password := r.BasicAuth(); password {
-		if err := tooMany(); err != nil {
-			return err
-		}
-	}
+	// A right token passes even then: else anybody on a session host could lock it out. Wrong passwords the accounts count.
 	err := s.identify(r, x, given)
 	if licensing.KindOf(err) != licensing.Denied {
 		return err
+	}
+	if _, _, password := r.BasicAuth(); password {
+		return s.unauthenticated(licensing.Message(err))
 	}
 	if err := tooMany(); err != nil {
 		return err
@@ -88,7 +88,12 @@ func (s *server) identify(r *http.Request, x *exchange, given []string) (err err
 		return nil
 	case errors.Is(err, auth.ErrUnencrypted):
 		return licensing.Faultf(licensing.Denied, "tokens and passwords are taken over TLS, or from this machine, only")
+	case errors.Is(err, auth.ErrBusy):
+		return licensing.Faultf(licensing.Unavailable, "%s", auth.ErrBusy)
 	case !errors.Is(err, auth.ErrCredentials):
+		if locked, ok := errors.AsType[*auth.LockedError](err); ok {
+			return limited(locked.Wait, locked.Error())
+		}
 		return err
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
@@ -96,13 +101,13 @@ func (s *server) identify(r *http.Request, x *exchange, given []string) (err err
 		return licensing.Faultf(licensing.Denied, "user or password is wrong, or the token")
 	}
 	host, err := s.Issuance.AuthenticateToken(r.Context(), token)
-	x.caller = caller{hosts, host.Name, host}
+	x.caller = caller{is: hosts, name: host.Name, host: host}
 	return err
 }
 
 // account notes which account asks.
 func (x *exchange) account(i auth.Identity) {
-	x.caller.name = i.User
+	x.caller.name, x.caller.mechanism = i.User, i.Mechanism
 	switch i.Role {
 	case auth.Administrator:
 		x.caller.is = administrators
@@ -122,7 +127,7 @@ func (s *server) certificate(r *http.Request, x *exchange) error {
 	}
 	sum := sha256.Sum256(leaf.Raw)
 	host, err := s.Issuance.AuthenticateCertificate(r.Context(), sum[:])
-	x.caller = caller{hosts, host.Name, host}
+	x.caller = caller{is: hosts, name: host.Name, host: host}
 	return err
 }
 
@@ -152,7 +157,7 @@ func (s *server) admit(c *caller, to access) error {
 		return s.unauthenticated("only registered session hosts and accounts may ask for this")
 	case c.is == 0:
 		return licensing.Faultf(licensing.Denied, "%s has no role on this license server", c.name)
-	case to&accounts == 0:
+	case to&anyAccount == 0:
 		return licensing.Faultf(licensing.Denied, "only session hosts may ask for this, with their tokens or certificates")
 	case to&auditors != 0:
 		return licensing.Faultf(licensing.Denied, "this is for accounts")

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -26,7 +27,10 @@ import (
 	"calkeeper/internal/store/sqlite"
 )
 
-var _ restapi.Issuance = (*issuance.Service)(nil)
+var (
+	_ restapi.Issuance = (*issuance.Service)(nil)
+	_ restapi.Accounts = (*accounts.Service)(nil)
+)
 
 // Session hosts and accounts of the fixture.
 const (
@@ -41,18 +45,20 @@ const (
 
 // house is a license server with its API.
 type house struct {
-	t       testing.TB
-	store   *sqlite.Store
-	service *issuance.Service
-	options restapi.Options
-	handler http.Handler
-	key     ed25519.PrivateKey
-	secrets map[string]string // tokens of session hosts, passwords of accounts
-	packs   map[string]uint32 // IDs of key packs by mode
-	log     *lockedBuffer
+	t        testing.TB
+	store    *sqlite.Store
+	service  *issuance.Service
+	accounts *accounts.Service
+	options  restapi.Options
+	handler  http.Handler
+	key      ed25519.PrivateKey
+	secrets  map[string]string // tokens of session hosts, passwords of accounts
+	packs    map[string]uint32 // IDs of key packs by mode
+	log      *lockedBuffer
 
-	mu  sync.Mutex
-	now time.Time
+	mu          sync.Mutex
+	now         time.Time
+	connections map[string]*auth.Connection
 }
 
 // lockedBuffer is a log that several goroutines write.
@@ -141,14 +147,14 @@ func openHouse(t testing.TB, dir string, policies issuance.Policies, change func
 		h.secrets[host.Name], err = h.service.AddHost(ctx, "test", host)
 		must(t, err)
 	}
-	accounts, err := auth.LoadAccounts(filepath.Join(t.TempDir(), "accounts.json"))
-	must(t, err)
-	for user, role := range map[string]auth.Role{administrator: auth.Administrator, operator: auth.Operator, auditor: auth.Auditor} {
-		h.secrets[user], err = accounts.Generate(user, role)
+	h.accounts = accounts.New(h.store, accounts.Options{KeyFile: filepath.Join(t.TempDir(), "accounts.key"), Now: h.clock, Logger: logger})
+	for _, user := range []string{administrator, operator, auditor} {
+		role := map[string]auth.Role{administrator: auth.Administrator, operator: auth.Operator, auditor: auth.Auditor}[user]
+		h.secrets[user], err = h.accounts.Generate(ctx, "test", accounts.Change{Name: user, Role: role})
 		must(t, err)
 	}
 	h.options = restapi.Options{
-		Issuance: h.service, Accounts: accounts, ServerName: "ls1.example.com", Version: "1.2.3", ReceiptKey: h.key,
+		Issuance: h.service, Accounts: h.accounts, ServerName: "ls1.example.com", Version: "1.2.3", ReceiptKey: h.key,
 		Activated: func(context.Context) (bool, error) { return true, nil },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "calkeeper_build_info 1\n")
@@ -160,6 +166,19 @@ func openHouse(t testing.TB, dir string, policies issuance.Policies, change func
 	}
 	h.handler = restapi.New(h.options)
 	return h
+}
+
+// connection returns the one that somebody keeps.
+func (h *house) connection(name string) *auth.Connection {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.connections == nil {
+		h.connections = map[string]*auth.Connection{}
+	}
+	if h.connections[name] == nil {
+		h.connections[name] = auth.NewConnection(nil)
+	}
+	return h.connections[name]
 }
 
 func (h *house) clock() time.Time {
@@ -193,6 +212,7 @@ func (h *house) request(name, method, target, body string) *http.Request {
 	}
 	r := httptest.NewRequest(method, target, content)
 	r.RemoteAddr = "192.0.2.9:4711"
+	r = r.WithContext(auth.WithConnection(r.Context(), h.connection(name)))
 	if body != "" {
 		r.Header.Set("Content-Type", wire.JSON)
 	}

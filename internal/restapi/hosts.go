@@ -29,7 +29,7 @@ type (
 
 func (s *server) hostRoutes() {
 	register(s, operation{
-		id: "list-hosts", method: http.MethodGet, path: "/v1/hosts", tag: hostTag, access: accounts, summary: "List session hosts",
+		id: "list-hosts", method: http.MethodGet, path: "/v1/hosts", tag: hostTag, access: anyAccount, summary: "List session hosts",
 		success: []int{http.StatusOK},
 	}, func(ctx context.Context, _ *exchange, _ *nothing) (*hostsOutput, error) {
 		list, err := s.Issuance.Hosts(ctx)

@@ -64,7 +64,7 @@ func security(to access) (list []map[string][]string) {
 	if to&hosts != 0 {
 		list = append(list, map[string][]string{tokenScheme: {}}, map[string][]string{certificateScheme: {}})
 	}
-	if to&accounts != 0 {
+	if to&anyAccount != 0 {
 		list = append(list, map[string][]string{accountScheme: {}})
 	}
 	if to&strangers != 0 {
@@ -134,6 +134,7 @@ func (s *server) openAPI() {
 				{Name: licenseTag, Description: "Client access licenses (CALs)."},
 				{Name: leaseTag, Description: "Sessions that use CALs, of session hosts that count sessions."},
 				{Name: hostTag, Description: "The license server security group."},
+				{Name: accountTag, Description: "Who may use the license server, apart from session hosts."},
 				{Name: statisticsTag, Description: "Counters, denials and events."},
 				{Name: serverTag, Description: "The license server itself."},
 			},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -73,6 +74,15 @@ type Statistics interface {
 	LastEvent(context.Context) (uint64, error)
 }
 
+// Accounts knows who may use the license server, apart from session hosts: *accounts.Service.
+type Accounts interface {
+	auth.Passwords
+	List(context.Context) ([]accounts.Account, error)
+	Account(ctx context.Context, name string) (accounts.Account, error)
+	Set(ctx context.Context, actor string, c accounts.Change) error
+	Remove(ctx context.Context, actor, name string) error
+}
+
 // Limits bounds what one client, and what all of them, can cost. A field that is zero has the default given with it.
 type Limits struct {
 	Rate         float64       // requests of one session host or account in a second: 200
@@ -107,7 +117,7 @@ func positive[N int | float64 | time.Duration](n, preset N) N {
 // Options are what the API is made of. Issuance, Accounts, Activated and ReceiptKey are needed.
 type Options struct {
 	Issuance            Issuance
-	Accounts            *auth.Accounts
+	Accounts            Accounts
 	Activated           func(context.Context) (bool, error)
 	ReceiptKey          ed25519.PrivateKey
 	ServerName, Version string
@@ -163,6 +173,7 @@ func newServer(o Options) *server {
 	s.licenseRoutes()
 	s.leaseRoutes()
 	s.hostRoutes()
+	s.accountRoutes()
 	s.statisticsRoutes()
 	s.eventRoutes()
 	s.serverRoutes()

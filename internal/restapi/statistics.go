@@ -29,15 +29,15 @@ type (
 
 func (s *server) statisticsRoutes() {
 	register(s, operation{
-		id: "list-denials", method: http.MethodGet, path: "/v1/denials", tag: statisticsTag, access: accounts,
+		id: "list-denials", method: http.MethodGet, path: "/v1/denials", tag: statisticsTag, access: anyAccount,
 		summary: "List refused requests", description: "Oldest first.", success: []int{http.StatusOK}, header: linkHeader(),
 	}, s.denials)
 	register(s, operation{
-		id: "get-counters", method: http.MethodGet, path: "/v1/counters", tag: statisticsTag, access: accounts,
+		id: "get-counters", method: http.MethodGet, path: "/v1/counters", tag: statisticsTag, access: anyAccount,
 		summary: "Count licenses by version and type", success: []int{http.StatusOK},
 	}, s.counters)
 	register(s, operation{
-		id: "list-keypacks", method: http.MethodGet, path: "/v1/keypacks", tag: statisticsTag, access: accounts, summary: "List key packs",
+		id: "list-keypacks", method: http.MethodGet, path: "/v1/keypacks", tag: statisticsTag, access: anyAccount, summary: "List key packs",
 		description: "The installed ones, and those that the license server made to count temporary and over-used licenses.",
 		success:     []int{http.StatusOK},
 	}, func(ctx context.Context, _ *exchange, _ *nothing) (*keyPacksOutput, error) {

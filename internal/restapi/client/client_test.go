@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"calkeeper/internal/accounts"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -69,14 +70,13 @@ func newHouse(t *testing.T) *house {
 	service := issuance.New(st, issuance.Options{Now: time.Now, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler)})
 	h.token, err = service.AddHost(ctx, "test", licensing.Host{Name: host, ProductVersion: licensing.WindowsServer2022, Mode: licensing.PerUser, Concurrent: true})
 	must(t, err)
-	accounts, err := auth.LoadAccounts(filepath.Join(dir, "accounts.json"))
-	must(t, err)
-	h.password, err = accounts.Generate("admin", auth.Administrator)
+	people := accounts.New(st, accounts.Options{KeyFile: filepath.Join(dir, "accounts.key")})
+	h.password, err = people.Generate(ctx, "test", accounts.Change{Name: "admin", Role: auth.Administrator})
 	must(t, err)
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	h.key = key.Public().(ed25519.PublicKey)
 	server := httptest.NewServer(restapi.New(restapi.Options{
-		Issuance: service, Accounts: accounts, ServerName: "ls1", Version: "1.2.3", ReceiptKey: key,
+		Issuance: service, Accounts: people, ServerName: "ls1", Version: "1.2.3", ReceiptKey: key,
 		Activated: func(context.Context) (bool, error) { return true, nil },
 	}))
 	t.Cleanup(server.Close)

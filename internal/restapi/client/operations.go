@@ -139,6 +139,29 @@ func (c *Client) RemoveHost(ctx context.Context, name string) error {
 	return c.do(ctx, http.MethodDelete, "/hosts/"+url.PathEscape(name), nil, nil, nil)
 }
 
+// Accounts returns all accounts, by name.
+func (c *Client) Accounts(ctx context.Context) ([]wire.Account, error) {
+	var accounts wire.Accounts
+	err := c.do(ctx, http.MethodGet, "/accounts", nil, nil, &accounts)
+	return accounts.Accounts, err
+}
+
+// Account returns one account. Fault: NotFound.
+func (c *Client) Account(ctx context.Context, name string) (a wire.Account, err error) {
+	return a, c.do(ctx, http.MethodGet, "/accounts/"+url.PathEscape(name), nil, nil, &a)
+}
+
+// SetAccount adds an account, or changes it, and returns it. Faults: Invalid; AlreadyExists if another one has the certificate; NotSupported if
+// there would be no Administrator any more.
+func (c *Client) SetAccount(ctx context.Context, name string, change wire.AccountChange) (a wire.Account, err error) {
+	return a, c.do(ctx, http.MethodPut, "/accounts/"+url.PathEscape(name), nil, change, &a)
+}
+
+// RemoveAccount removes an account. Faults: NotFound; NotSupported for the last Administrator.
+func (c *Client) RemoveAccount(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, "/accounts/"+url.PathEscape(name), nil, nil, nil)
+}
+
 // Events returns at most limit events after one, and waits so long for the first: at most 60 seconds, of which fractions are
 // lost. A limit of 0 means 100. A session host gets its own.
 func (c *Client) Events(ctx context.Context, after uint64, limit int, wait time.Duration) (page wire.EventPage, err error) {

@@ -217,6 +217,29 @@ type Hosts struct {
 	Hosts []Host `json:"hosts" nullable:"false"`
 }
 
+// Account is a local account, or a Kerberos principal that has a role.
+type Account struct {
+	Name        string    `json:"name" doc:"With an @ a Kerberos principal: user@REALM."`
+	Role        string    `json:"role" enum:"Administrator,Operator,Auditor"`
+	Password    bool      `json:"password" doc:"It has one."`
+	NTLM        bool      `json:"ntlm" doc:"It can log on with NTLM: the license server keeps its NT hash, encrypted."`
+	Certificate string    `json:"certificate,omitempty" doc:"SHA-256 of the client certificate that it can log on with."`
+	Changed     time.Time `json:"changed"`
+}
+
+// AccountChange says what is to be different about an account.
+type AccountChange struct {
+	Role        string  `json:"role,omitempty" enum:"Administrator,Operator,Auditor"`
+	Password    string  `json:"password,omitempty" maxLength:"1024" doc:"8 to 1024 bytes."`
+	NTLM        *bool   `json:"ntlm,omitempty" nullable:"false" doc:"To let it log on with NTLM needs the password, the present or a new one."`
+	Certificate *string `json:"certificate,omitempty" nullable:"false" maxLength:"95" doc:"SHA-256 of the DER of its client certificate, 64 hexadecimal digits, colons allowed; empty: none any more."`
+}
+
+// Accounts are all accounts by name.
+type Accounts struct {
+	Accounts []Account `json:"accounts" nullable:"false"`
+}
+
 // Event is an audit record about a CAL, or a denial.
 type Event struct {
 	Seq       uint64    `json:"seq"`
