@@ -101,7 +101,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"reportfile":              {"privatefile"},
 		"rapidchecks":             {},
 		"sqlitedb":                {},
-		"auth":                    {},
+		"auth":                    {"auth/gss"},
 		"auth/gss":                {},
 		"auth/spnego":             {"auth/gss"},
 		"auth/ntlm":               {"auth/gss"},
@@ -123,7 +123,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"issuance":                {"licensing", "store"},
 		"reporting":               {"licensing", "store"},
 		"reporting/sqlite":        {"licensing", "store", "reporting", "privatefile"},
-		"wsman":                   {"cim", "wql", "wsman/soap"},
+		"wsman":                   {"cim", "wql", "wsman/soap", "wsman/encryption"},
 		"wsman/soap":              {},
 		"wsman/encryption":        {},
 		"wsman/client":            {"cim", "wsman/soap"},
@@ -136,7 +136,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"metrics":                 {"licensing", "store", "issuance"},
 		// It brings its own throw-away database.
 		"simulation": {"licensing", "store", "issuance", "store/sqlite", "sqlitedb"},
-		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "discovery", "inventory", "issuance", "reporting", "auth", "privatefile", "cim"},
+		"tlswmiprov": {"licensing", "keycode", "clearinghouse", "store", "activation", "discovery", "inventory", "issuance", "reporting", "auth", "auth/gss", "cim"},
 	}
 	everything := []string{"app", "demo"} // they may import all, and only commands import them
 	packages := goList(t, "")

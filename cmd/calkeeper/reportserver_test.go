@@ -170,12 +170,14 @@ func (s *reportServer) start(t interface {
 // anybody takes every user who gives the password of the tests.
 type anybody struct{}
 
-func (anybody) Authenticate(ctx context.Context, r *http.Request) (context.Context, error) {
+func (anybody) Authenticate(ctx context.Context, r *http.Request, _ http.Header) (context.Context, error) {
 	if _, password, _ := r.BasicAuth(); password != "correct-horse" {
 		return nil, errors.New("wrong password")
 	}
 	return ctx, nil
 }
+func (anybody) Protection(context.Context) wsman.Protection { return wsman.Protection{} }
+
 func (anybody) Challenges() []string            { return []string{`Basic realm="test"`} }
 func (anybody) Identity(context.Context) string { return "anybody" }
 

@@ -61,7 +61,9 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	options := app.LicenseServerOptions{
 		Dir: config.Dir, Name: config.Name, Names: config.Aliases, ListenHTTP: config.ListenHTTP, ListenHTTPS: config.ListenHTTPS,
 		Certificate: config.Certificate, CertificateKey: config.CertificateKey, AllowUnencrypted: config.AllowUnencrypted,
-		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, AccountKeyFile: config.AccountKeyFile, RoleGroups: config.RoleGroups, Directory: config.Directory, APIRate: config.APIRate, Logger: log,
+		EnrolmentKey: config.EnrolmentKey, Policies: config.Policies, AccountKeyFile: config.AccountKeyFile, RoleGroups: config.RoleGroups,
+		Keytab: config.Keytab, AllowRC4: config.AllowRC4, ChannelBindings: config.ChannelBindings,
+		Directory: config.Directory, APIRate: config.APIRate, Logger: log,
 	}
 	var house *app.Clearinghouse
 	switch {

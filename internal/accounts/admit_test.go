@@ -144,3 +144,35 @@ func TestRefuse(t *testing.T) {
 	h.Refuse(t.Context(), negotiate, &gss.Error{Status: gss.ErrBadBindings, Mechanism: "NTLM", Name: "Administrator"})
 	h.locked(basic(here), "Administrator", right, time.Second)
 }
+
+// TestStill: what a handshake has given ends with the account that it was given for.
+func TestStill(t *testing.T) {
+	h := newHouse(t)
+	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Auditor})
+	admit := func(user string) auth.Identity {
+		t.Helper()
+		i, err := h.Admit(t.Context(), kerberos, gss.Initiator{Mechanism: "Kerberos", Name: user + "@" + realm, Realm: realm, SIDs: []string{domain + "-512"}})
+		must(t, err)
+		return i
+	}
+	ada, bob := admit("ada"), admit("bob")
+	since := h.clock()
+	still := func(i auth.Identity, want error) {
+		t.Helper()
+		if err := h.Still(t.Context(), i, since); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%s: %v; want %v", i.User, err, want)
+		}
+	}
+	still(ada, nil)
+	still(bob, nil)
+	h.pass(time.Second)
+	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Administrator})
+	still(ada, auth.ErrCredentials)
+	still(bob, nil)
+	since = h.clock()
+	still(ada, nil)
+	must(t, h.Remove(t.Context(), "Administrator", "ada@"+realm))
+	still(ada, auth.ErrCredentials)
+	h.set(accounts.Change{Name: "bob@" + realm, Role: auth.Auditor})
+	still(bob, auth.ErrCredentials)
+}

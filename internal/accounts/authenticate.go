@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"calkeeper/internal/auth"
 	"calkeeper/internal/auth/gss"
@@ -139,7 +140,22 @@ func (s *Service) Admit(ctx context.Context, from auth.Attempt, i gss.Initiator)
 	if err := s.record(ctx, a, "logon", detail); err != nil {
 		return auth.Identity{}, err
 	}
-	return auth.Identity{User: i.Name, Role: role, Mechanism: i.Mechanism, Remote: from.Remote}, nil
+	return auth.Identity{User: i.Name, Role: role, Mechanism: i.Mechanism, Remote: from.Remote, ByGroup: true}, nil
+}
+
+// Open tells whether anything is checked of what an address sends. The error is an *auth.LockedError.
+func (s *Service) Open(ctx context.Context, from auth.Attempt) error {
+	return s.holdBack(ctx, attempt{Attempt: from})
+}
+
+// Still tells whether one who was authenticated at an instant is still what he was then: his account was neither changed nor removed, and,
+// if a group gave his role, there is still none. The error is auth.ErrCredentials or the store's.
+func (s *Service) Still(ctx context.Context, i auth.Identity, since time.Time) error {
+	account, err := s.find(ctx, i.User)
+	if err == nil && ((account.Name == "") != i.ByGroup || account.Changed.After(since)) {
+		err = auth.ErrCredentials
+	}
+	return err
 }
 
 // Refuse counts and records that a mechanism's handshake failed. err is what its acceptor returned; one that came of ctx is no failure.

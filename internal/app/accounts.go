@@ -13,15 +13,15 @@ import (
 	"calkeeper/internal/store/sqlite"
 )
 
-// newAccounts returns the accounts in a license server's database.
-func newAccounts(st store.Store, o LicenseServerOptions) *accounts.Service {
+// newAccounts returns the accounts in a license server's database. realm is that of its keytab, empty without one.
+func newAccounts(st store.Store, o LicenseServerOptions, realm string) *accounts.Service {
 	const formerFile = "accounts.json" // of builds before 0.1.0
 	if _, err := os.Stat(filepath.Join(o.Dir, formerFile)); err == nil {
 		o.Logger.Warn("the accounts in "+formerFile+" are not read any more: they are in the database now",
 			"next", "make them anew with calkeeper account set, and remove the file", "dir", o.Dir)
 	}
 	return accounts.New(st, accounts.Options{
-		KeyFile: cmp.Or(o.AccountKeyFile, filepath.Join(o.Dir, accountKey)), Groups: o.RoleGroups, Now: time.Now, Logger: o.Logger,
+		KeyFile: cmp.Or(o.AccountKeyFile, filepath.Join(o.Dir, accountKey)), Realm: realm, Groups: o.RoleGroups, Now: time.Now, Logger: o.Logger,
 	})
 }
 
@@ -32,5 +32,5 @@ func OpenAccounts(ctx context.Context, dir, keyFile string, log *slog.Logger) (s
 	if err != nil {
 		return nil, nil, err
 	}
-	return newAccounts(st, LicenseServerOptions{Dir: dir, AccountKeyFile: keyFile, Logger: log}), st.Close, nil
+	return newAccounts(st, LicenseServerOptions{Dir: dir, AccountKeyFile: keyFile, Logger: log}, ""), st.Close, nil
 }

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 
 	"calkeeper/internal/auth"
+	"calkeeper/internal/auth/gss"
 	"calkeeper/internal/directory"
 	"calkeeper/internal/discovery"
 	"calkeeper/internal/issuance"
@@ -51,6 +53,9 @@ type Settings struct {
 	APIRate               *uint32  `toml:"api-rate" name:"api-rate" env:"CALKEEPER_API_RATE" placeholder:"N" help:"How many requests per second each session host or account may make of the REST API. Default: 200."`
 	AccountKeyFile        *string  `toml:"account-key-file" name:"account-key-file" env:"CALKEEPER_ACCOUNT_KEY_FILE" placeholder:"FILE" help:"The key that encrypts the NT hashes of accounts that have opted in to NTLM; it is made when it is needed first. Default: accounts.key in the directory."`
 	RoleGroups            []string `toml:"role-group" name:"role-group" env:"CALKEEPER_ROLE_GROUP" placeholder:"SID=ROLE" help:"Role of the members of a group of a Kerberos realm: Administrator, Operator or Auditor. Can be given again. Domain Admins and Enterprise Admins are Administrators."`
+	KerberosKeytab        *string  `toml:"kerberos-keytab" name:"kerberos-keytab" env:"CALKEEPER_KERBEROS_KEYTAB" placeholder:"FILE" help:"Keytab with the license server's keys for HTTP/NAME, WSMAN/NAME or HOST/NAME; it is read again when it changes. Default: no Kerberos."`
+	KerberosAllowRC4      *bool    `toml:"kerberos-allow-rc4" name:"kerberos-allow-rc4" env:"CALKEEPER_KERBEROS_ALLOW_RC4" help:"Take Kerberos tickets that are encrypted with RC4."`
+	ChannelBindings       *string  `toml:"channel-bindings" name:"channel-bindings" env:"CALKEEPER_CHANNEL_BINDINGS" placeholder:"POLICY" help:"What NTLM and Kerberos over TLS must be bound to the TLS channel: strict, relaxed (if the client does it) or off. Default: relaxed."`
 	DirectoryURL          *string  `toml:"directory-url" name:"directory-url" env:"CALKEEPER_DIRECTORY_URL" placeholder:"URL" help:"A domain controller of Active Directory: ldaps://HOST, or ldap://HOST, which starts TLS. Default: no directory."`
 	DirectoryUser         *string  `toml:"directory-user" name:"directory-user" env:"CALKEEPER_DIRECTORY_USER" placeholder:"NAME" help:"The license server's service account in the directory: user@domain, DOMAIN\\user or a distinguished name."`
 	DirectoryPasswordFile *string  `toml:"directory-password-file" name:"directory-password-file" env:"CALKEEPER_DIRECTORY_PASSWORD_FILE" placeholder:"FILE" help:"File whose first line is that account's password."`
@@ -85,6 +90,9 @@ type Config struct {
 	APIRate               uint32 // requests per second
 	AccountKeyFile        string // empty: accounts.key in Dir
 	RoleGroups            map[string]auth.Role
+	Keytab                string // empty: no Kerberos
+	AllowRC4              bool
+	ChannelBindings       gss.BindingsPolicy
 	Directory             discovery.Directory // nil: none
 	ReadyFile             string
 	Log                   LogConfig
@@ -101,7 +109,8 @@ func DefaultSettings(hostname string) Settings {
 	return Settings{
 		Dir: new("/var/lib/calkeeper"), Name: &hostname, ListenHTTP: new("127.0.0.1:5985"), ListenHTTPS: new(":5986"),
 		ClearinghouseListen: new("127.0.0.1:8443"), SecurityGroup: new(true), OverUse: new(string(licensing.AllowOverUse)), APIRate: new(uint32(200)),
-		LogSettings: LogSettings{LogLevel: new("info"), LogFormat: new("text")},
+		ChannelBindings: new(string(gss.Relaxed)),
+		LogSettings:     LogSettings{LogLevel: new("info"), LogFormat: new("text")},
 	}
 }
 
@@ -120,7 +129,7 @@ func LoadSettings(path string) (Settings, error) {
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.AccountKeyFile, s.DirectoryPasswordFile, s.DirectoryCAFile, s.ReadyFile} {
+	for _, p := range []*string{s.Dir, s.Certificate, s.CertificateKey, s.Authority, s.EnrolmentKeyFile, s.AccountKeyFile, s.KerberosKeytab, s.DirectoryPasswordFile, s.DirectoryCAFile, s.ReadyFile} {
 		if p != nil && *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -184,6 +193,7 @@ func Resolve(layers ...Settings) (Config, error) {
 		AllowUnencrypted: value(s.AllowUnencrypted), Authority: value(s.Authority), EnrolmentKey: value(s.EnrolmentKey),
 		EmbeddedClearinghouse: value(s.EmbeddedClearinghouse), ClearinghouseListen: value(s.ClearinghouseListen),
 		APIRate: value(s.APIRate), AccountKeyFile: value(s.AccountKeyFile), ReadyFile: value(s.ReadyFile),
+		Keytab: value(s.KerberosKeytab), AllowRC4: value(s.KerberosAllowRC4), ChannelBindings: gss.BindingsPolicy(value(s.ChannelBindings)),
 	}
 	if c.Policies, err = s.policies(); err != nil {
 		return c, err
@@ -317,6 +327,10 @@ func (c *Config) check() error {
 		return errors.New("dir is empty: give the directory in which the license server keeps its database and keys")
 	case c.ListenHTTP == "" && c.ListenHTTPS == "":
 		return errors.New("listen-http and listen-https are both empty: nobody could reach this license server")
+	case !slices.Contains([]gss.BindingsPolicy{gss.Strict, gss.Relaxed, gss.Off}, c.ChannelBindings):
+		return fmt.Errorf("channel-bindings %q: strict, relaxed and off are right", c.ChannelBindings)
+	case c.AllowRC4 && c.Keytab == "":
+		return errors.New("kerberos-allow-rc4 goes with kerberos-keytab: without a keytab there is no Kerberos")
 	case c.APIRate == 0:
 		return errors.New("api-rate is 0: nobody could use the REST API; give the requests per second that each may make")
 	case (c.Certificate == "") != (c.CertificateKey == ""):

@@ -37,6 +37,9 @@ over-use-limit = 110
 api-rate = 50
 account-key-file = "/etc/accounts.key"
 role-group = ["S-1-5-21-1004336348-1177238915-682003330-1105=Operator", "S-1-5-32-544=Auditor"]
+kerberos-keytab = "/etc/calkeeper.keytab"
+kerberos-allow-rc4 = true
+channel-bindings = "strict"
 directory-url = "ldaps://dc1.example.org"
 directory-user = "calkeeper-ls1@example.org"
 directory-password-file = "/etc/directory-password"
@@ -186,6 +189,8 @@ func TestResolveRefusesWhatCannotWork(t *testing.T) {
 		{`directory-ca-file = "a"`, "directory-url"},
 		{`directory-computer = "a"`, "directory-url"},
 		{`directory-site = "a"`, "directory-url"},
+		{`channel-bindings = "none"`, "strict, relaxed and off"},
+		{`kerberos-allow-rc4 = true`, "kerberos-keytab"},
 		{`role-group = ["S-1-5-21-1-2-3-1105"]`, "are roles"},
 		{`role-group = ["S-1-5-21-1-2-3-1105=administrator"]`, "are roles"},
 		{`role-group = ["Domain Users=Auditor"]`, "SID=ROLE"},

@@ -20,6 +20,8 @@ import (
 	"calkeeper/internal/accounts"
 	"calkeeper/internal/activation"
 	"calkeeper/internal/auth"
+	"calkeeper/internal/auth/gss"
+	"calkeeper/internal/auth/kerberos"
 	"calkeeper/internal/cim"
 	"calkeeper/internal/clearinghouse"
 	"calkeeper/internal/clearinghouse/client"
@@ -65,6 +67,10 @@ type LicenseServerOptions struct {
 	AccountKeyFile string               // of the key that encrypts NT hashes; empty: accounts.key in Dir
 	RoleGroups     map[string]auth.Role // roles of groups of Kerberos realms by SID
 
+	Keytab          string             // file with this server's keys in a Kerberos realm; empty: no Kerberos
+	AllowRC4        bool               // take tickets that are encrypted with RC4
+	ChannelBindings gss.BindingsPolicy // of handshakes; empty: gss.Relaxed
+
 	Directory discovery.Directory // nil: none
 
 	Authority    *clearinghouse.Authority // nil: no clearinghouse
@@ -90,6 +96,7 @@ type LicenseServer struct {
 	store       store.Store
 	metrics     *metrics.Metrics
 	receiptKey  ed25519.PrivateKey
+	kerberos    *kerberos.Service // nil: none
 	wsman       *wsman.Server
 	http, https *httpServer
 	cancel      context.CancelFunc
@@ -125,7 +132,10 @@ func OpenLicenseServer(ctx context.Context, o LicenseServerOptions) (_ *LicenseS
 	if l.receiptKey, err = receiptKey(identity); err != nil {
 		return nil, err
 	}
-	l.Accounts = newAccounts(l.store, o)
+	if l.kerberos, err = openKerberos(o); err != nil {
+		return nil, err
+	}
+	l.Accounts = newAccounts(l.store, o, l.realm())
 	var house authority = noClearinghouse{}
 	if o.Authority != nil {
 		house, err = client.New(client.Options{Authority: *o.Authority, Identity: identity, Transport: o.Transport, Random: rand.Reader})
@@ -193,7 +203,7 @@ func (l *LicenseServer) handler() (http.Handler, error) {
 	}
 	l.wsman = wsman.NewServer(wsman.Options{
 		Namespaces:    []*cim.Namespace{namespace, sessionHosts},
-		Authenticator: &auth.Basic{Accounts: l.Accounts, Realm: "WSMAN", AllowUnencrypted: l.options.AllowUnencrypted},
+		Authenticator: l.authenticator(),
 		Product:       wsman.Product{Vendor: "calkeeper", Version: Version},
 		ServerName:    l.options.Name,
 		Logger:        l.options.Logger,

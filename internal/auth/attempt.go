@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// ErrCredentials means that user or password is wrong, without saying which.
+// ErrCredentials means that user or password is wrong, or whatever else was shown, without saying which.
 var ErrCredentials = errors.New("user or password is wrong")
+
+// ErrUnencrypted means that a password came unencrypted from another machine.
+var ErrUnencrypted = errors.New("Basic authentication is taken over TLS, or from this machine, only")
 
 // ErrBusy means that the license server checks too many passwords already to take another one.
 var ErrBusy = errors.New("too many passwords are being checked; try again later")

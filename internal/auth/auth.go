@@ -24,7 +24,8 @@ type Identity struct {
 	User      string
 	Role      Role
 	Mechanism string // "Basic", "NTLM", "Kerberos" or "Certificate"
-	Remote    string // address of the caller
+	Remote    string // IP address of the caller
+	ByGroup   bool   // the role is that of a group: there is no account
 }
 
 // Administrator tells whether the caller may administer this license server.

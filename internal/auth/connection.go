@@ -3,13 +3,12 @@ package auth
 import (
 	"context"
 	"crypto/x509"
-	"sync/atomic"
 )
 
 // Connection is what is known of the network connection that requests come through. HTTP/1.1 answers one request after the other on it.
 type Connection struct {
 	certificate func() *x509.Certificate
-	basic       atomic.Pointer[string] // the user name that Basic authentication was successful with last
+	handshake
 }
 
 // NewConnection returns a connection. certificate returns the certificate that this side has shown in the TLS handshake, nil before; it
@@ -20,7 +19,7 @@ func NewConnection(certificate func() *x509.Certificate) *Connection {
 
 // Certificate returns the certificate that this side has shown, nil without TLS.
 func (c *Connection) Certificate() *x509.Certificate {
-	if c.certificate == nil {
+	if c == nil || c.certificate == nil {
 		return nil
 	}
 	return c.certificate()

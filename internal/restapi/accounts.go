@@ -10,7 +10,6 @@ import (
 	"calkeeper/internal/auth"
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/restapi/wire"
-	"calkeeper/internal/store"
 )
 
 const accountTag = "accounts"
@@ -53,7 +52,7 @@ func (s *server) accountRoutes() {
 		summary: "Remove an account", description: "Not the last Administrator who can log on.",
 		success: []int{http.StatusNoContent}, refusals: []int{http.StatusNotFound},
 	}, func(ctx context.Context, x *exchange, in *accountName) (*nothing, error) {
-		return &nothing{}, s.Accounts.Remove(x.origin(ctx), x.caller.name, in.Name)
+		return &nothing{}, s.Accounts.Remove(ctx, x.caller.name, in.Name)
 	})
 }
 
@@ -65,16 +64,11 @@ func (s *server) setAccount(ctx context.Context, x *exchange, in *setAccountInpu
 			return nil, licensing.Faultf(licensing.Invalid, "body.certificate must be the SHA-256 of the certificate's DER: 64 hexadecimal digits")
 		}
 	}
-	if err := s.Accounts.Set(x.origin(ctx), x.caller.name, c); err != nil {
+	if err := s.Accounts.Set(ctx, x.caller.name, c); err != nil {
 		return nil, err
 	}
 	a, err := s.Accounts.Account(ctx, in.Name)
 	return &accountOutput{encodeAccount(a)}, err
-}
-
-// origin says in the audit log where the request came from.
-func (x *exchange) origin(ctx context.Context) context.Context {
-	return store.WithOrigin(ctx, store.Origin{Remote: x.address, Mechanism: x.caller.mechanism})
 }
 
 func encodeAccount(a accounts.Account) wire.Account {

@@ -38,7 +38,7 @@ type caller struct {
 	name string // the session host's or the account's; for a stranger its address
 	host licensing.Host
 
-	mechanism string // by which an account was authenticated
+	mechanism string // by which he was authenticated; empty for a stranger
 }
 
 // key tells clients apart that have the same name.
@@ -81,27 +81,40 @@ func (s *server) identify(r *http.Request, x *exchange, given []string) (err err
 	if len(given) > 1 {
 		return licensing.Faultf(licensing.Denied, "there is more than one Authorization header")
 	}
-	ctx, err := s.basic.Authenticate(r.Context(), r)
-	switch {
-	case err == nil:
-		x.account(auth.FromContext(ctx))
-		return nil
-	case errors.Is(err, auth.ErrUnencrypted):
+	if !s.accounts.TakesSecrets(r) {
 		return licensing.Faultf(licensing.Denied, "tokens and passwords are taken over TLS, or from this machine, only")
-	case errors.Is(err, auth.ErrBusy):
-		return licensing.Faultf(licensing.Unavailable, "%s", auth.ErrBusy)
-	case !errors.Is(err, auth.ErrCredentials):
-		if locked, ok := errors.AsType[*auth.LockedError](err); ok {
-			return limited(locked.Wait, locked.Error())
+	}
+	if scheme, token, _ := strings.Cut(given[0], " "); strings.EqualFold(scheme, "Bearer") {
+		if len(token) > maxToken {
+			return licensing.Faultf(licensing.Denied, wrong)
 		}
+		host, err := s.Issuance.AuthenticateToken(r.Context(), token)
+		x.caller = caller{is: hosts, name: host.Name, host: host, mechanism: "Token"}
 		return err
 	}
-	scheme, token, _ := strings.Cut(given[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
-		return licensing.Faultf(licensing.Denied, "user or password is wrong, or the token")
+	return s.identifyAccount(r, x)
+}
+
+// wrong does not say what is.
+const wrong = "user or password is wrong, or the token"
+
+// identifyAccount checks what an account shows.
+func (s *server) identifyAccount(r *http.Request, x *exchange) error {
+	ctx, err := s.accounts.Authenticate(r.Context(), r, http.Header{})
+	if err == nil {
+		x.account(auth.FromContext(ctx))
+		return nil
 	}
-	host, err := s.Issuance.AuthenticateToken(r.Context(), token)
-	x.caller = caller{is: hosts, name: host.Name, host: host}
+	locked, isLocked := errors.AsType[*auth.LockedError](err)
+	refusal, isRefusal := errors.AsType[*auth.Refusal](err)
+	switch {
+	case isLocked:
+		return limited(locked.Wait, locked.Error())
+	case errors.Is(err, auth.ErrBusy):
+		return licensing.Faultf(licensing.Unavailable, "%s", auth.ErrBusy)
+	case isRefusal && refusal.StatusCode() == http.StatusUnauthorized:
+		return licensing.Faultf(licensing.Denied, wrong)
+	}
 	return err
 }
 
@@ -127,7 +140,10 @@ func (s *server) certificate(r *http.Request, x *exchange) error {
 	}
 	sum := sha256.Sum256(leaf.Raw)
 	host, err := s.Issuance.AuthenticateCertificate(r.Context(), sum[:])
-	x.caller = caller{is: hosts, name: host.Name, host: host}
+	if licensing.KindOf(err) == licensing.Denied && s.identifyAccount(r, x) == nil {
+		return nil
+	}
+	x.caller = caller{is: hosts, name: host.Name, host: host, mechanism: "Certificate"}
 	return err
 }
 
@@ -170,15 +186,6 @@ func (s *server) admit(c *caller, to access) error {
 		return licensing.Faultf(licensing.Denied, "%s may read only: this is for %s", c.name, whom)
 	}
 	return licensing.Faultf(licensing.Denied, "this is for %s", whom)
-}
-
-// addressOf returns the IP address of host:port.
-func addressOf(remote string) string {
-	a, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	return a.Addr().Unmap().WithZone("").String()
 }
 
 // networkOf returns the address, or the network of an IPv6 address, within which one machine can choose addresses.

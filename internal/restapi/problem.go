@@ -101,7 +101,7 @@ func limited(wait time.Duration, detail string) *problem {
 func (s *server) unauthenticated(detail string) *problem {
 	p := problemOf(licensing.Faultf(licensing.Denied, "%s", detail))
 	p.Status = http.StatusUnauthorized
-	for _, c := range append(s.basic.Challenges(), `Bearer realm="`+realm+`"`) {
+	for _, c := range append(s.accounts.Challenges(), `Bearer realm="`+realm+`"`) {
 		p.header.Add("WWW-Authenticate", c)
 	}
 	return p

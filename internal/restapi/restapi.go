@@ -76,7 +76,7 @@ type Statistics interface {
 
 // Accounts knows who may use the license server, apart from session hosts: *accounts.Service.
 type Accounts interface {
-	auth.Passwords
+	auth.Accounts
 	List(context.Context) ([]accounts.Account, error)
 	Account(ctx context.Context, name string) (accounts.Account, error)
 	Set(ctx context.Context, actor string, c accounts.Change) error
@@ -131,7 +131,7 @@ type Options struct {
 
 type server struct {
 	Options
-	basic    auth.Basic
+	accounts auth.HTTP
 	api      huma.API
 	mux      *http.ServeMux
 	routes   map[string]route // by the mux's pattern
@@ -161,7 +161,7 @@ func newServer(o Options) *server {
 	o.Limits = o.Limits.withDefaults()
 	s := &server{
 		Options:  o,
-		basic:    auth.Basic{Accounts: o.Accounts, Realm: realm, AllowUnencrypted: o.AllowUnencrypted},
+		accounts: auth.HTTP{Accounts: o.Accounts, Realm: realm, AllowUnencrypted: o.AllowUnencrypted, Now: o.Now},
 		mux:      http.NewServeMux(),
 		routes:   map[string]route{},
 		clients:  newLimiter(o.Limits.Rate, o.Limits.Burst, o.Limits.Clients),

@@ -19,8 +19,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"calkeeper/internal/auth"
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/restapi/wire"
+	"calkeeper/internal/store"
 )
 
 // Bounds of a request. The greatest real body, every name at its greatest length and escaped, has 10 KB.
@@ -49,7 +51,7 @@ func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 // often he did, and only then what he sends.
 func (s *server) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	x := &exchange{id: s.randomID(), address: addressOf(r.RemoteAddr), head: r.Method == http.MethodHead}
+	x := &exchange{id: s.randomID(), address: auth.AddressOf(r.RemoteAddr), head: r.Method == http.MethodHead}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	w := &response{ResponseWriter: writer}
 	w.Header().Set(wire.RequestIDHeader, x.id)
@@ -100,6 +102,7 @@ func (s *server) prepare(w *response, r *http.Request, x *exchange) (pattern str
 	if err := s.authenticate(r, x); err != nil {
 		return "", err
 	}
+	*r = *r.WithContext(store.WithOrigin(r.Context(), store.Origin{Remote: x.address, Mechanism: x.caller.mechanism}))
 	if wait := s.clients.take(x.caller.key(), s.Now()); wait > 0 {
 		return "", limited(wait, "too many requests came from "+x.caller.name)
 	}

@@ -82,9 +82,11 @@ func (c *counted) awaitNone() {
 // anybody takes every caller for an administrator.
 type anybody struct{}
 
-func (anybody) Authenticate(ctx context.Context, _ *http.Request) (context.Context, error) {
+func (anybody) Authenticate(ctx context.Context, _ *http.Request, _ http.Header) (context.Context, error) {
 	return auth.WithIdentity(ctx, auth.Identity{User: "Administrator", Role: auth.Administrator}), nil
 }
+func (anybody) Protection(context.Context) wsman.Protection { return wsman.Protection{} }
+
 func (anybody) Challenges() []string            { return nil }
 func (anybody) Identity(context.Context) string { return "Administrator" }
 

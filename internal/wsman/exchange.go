@@ -16,19 +16,21 @@ import (
 
 // exchange is one request and its reply. Its buffers serve many, one after the other.
 type exchange struct {
-	server    *Server
-	ctx       context.Context // carries the identity; of the operation: also its deadline
-	anonymous bool
-	request   request
-	charset   soap.Charset // of the request and of the reply
+	server     *Server
+	ctx        context.Context // carries the identity; of the operation: also its deadline
+	anonymous  bool
+	protection Protection
+	protocol   string // that the request is sealed by, and so is the reply; empty: neither is
+	request    request
+	charset    soap.Charset // of the request and of the reply
 
 	received []byte
 	writer   soap.Writer // the reply
 	encoded  []byte      // the reply in UTF-16
 }
 
-func (x *exchange) begin(ctx context.Context, anonymous bool) {
-	x.ctx, x.anonymous, x.request, x.charset = ctx, anonymous, request{}, soap.UTF8
+func (x *exchange) begin(ctx context.Context, anonymous bool, p Protection) {
+	x.ctx, x.anonymous, x.protection, x.protocol, x.request, x.charset = ctx, anonymous, p, "", request{}, soap.UTF8
 	x.received = x.received[:0]
 	rewind(&x.writer)
 }
@@ -37,7 +39,7 @@ func (x *exchange) begin(ctx context.Context, anonymous bool) {
 func (x *exchange) end() {
 	written, _ := x.writer.Bytes()
 	if cap(x.received)+cap(x.encoded)+cap(written) <= maxPooledBytes {
-		x.ctx, x.request = nil, request{}
+		x.ctx, x.protection, x.request = nil, Protection{}, request{}
 		x.server.exchanges.Put(x)
 	}
 }
@@ -48,19 +50,37 @@ func rewind(w *soap.Writer) {
 	w.Reset(buf)
 }
 
-// answer reads a request and writes its reply or fault, and returns the HTTP status.
-func (x *exchange) answer(body io.Reader, header http.Header) (status int) {
+// answer reads a request and sends the reply, the fault, or what is below SOAP.
+func (x *exchange) answer(w http.ResponseWriter, body io.Reader, header http.Header) {
+	status, err := x.reply(body, header)
+	var below *problem
+	switch {
+	case errors.Is(err, errUnauthenticated):
+		x.server.challenge(w, err)
+	case errors.As(err, &below):
+		x.log(slog.LevelInfo, "wsman: message refused", slog.Any("error", err))
+		x.server.refuse(w, below)
+	default:
+		x.send(w, status)
+	}
+}
+
+// reply reads a request and writes its reply or fault, and returns the HTTP status. An error is answered below SOAP.
+func (x *exchange) reply(body io.Reader, header http.Header) (status int, below error) {
 	defer func() {
 		if v := recover(); v != nil {
 			x.log(slog.LevelError, "wsman: panic", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-			status = x.fail(newFault(internalError, ""))
+			status, below = x.fail(newFault(internalError, "")), nil
 		}
 	}()
 	err := x.process(body, header)
 	if err == nil {
-		return http.StatusOK
+		return http.StatusOK, nil
 	}
-	return x.fail(err)
+	if _, ok := errors.AsType[*problem](err); ok || errors.Is(err, errUnauthenticated) {
+		return 0, err
+	}
+	return x.fail(err), nil
 }
 
 func (x *exchange) process(body io.Reader, header http.Header) error {
@@ -81,11 +101,15 @@ func (x *exchange) process(body io.Reader, header http.Header) error {
 	if len(x.received) == 0 {
 		return nil
 	}
-	if !acceptable(header) {
+	message, contentType, err := x.unseal(header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	if !acceptable(contentType, header.Get("Content-Encoding")) {
 		return newFault(unsupportedMedia, "send SOAP 1.2 as application/soap+xml;charset=UTF-8")
 	}
 	var text []byte
-	if text, x.charset, err = soap.Decode(header.Get("Content-Type"), x.received); err != nil {
+	if text, x.charset, err = soap.Decode(contentType, message); err != nil {
 		return err
 	}
 	// In UTF-8 a text has one and a half times the bytes that it has in UTF-16, at most.
@@ -119,11 +143,11 @@ func (x *exchange) process(body io.Reader, header http.Header) error {
 }
 
 // acceptable tells whether the body is said to be XML that is not compressed. The charset is soap.Decode's.
-func acceptable(header http.Header) bool {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+func acceptable(contentType, encoding string) bool {
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return false
 	}
-	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	mediaType, _, _ := strings.Cut(contentType, ";")
 	switch strings.ToLower(strings.TrimSpace(mediaType)) {
 	case "application/soap+xml", "text/xml", "application/xml":
 		return true
@@ -241,7 +265,15 @@ func (x *exchange) send(w http.ResponseWriter, status int) {
 			x.encoded = x.charset.Encode(x.encoded[:0], body)
 			body = x.encoded
 		}
-		w.Header().Set("Content-Type", x.charset.ContentType())
+		contentType := x.charset.ContentType()
+		if x.protocol != "" {
+			if body, contentType, err = x.seal(body, contentType); err != nil {
+				x.log(slog.LevelError, "wsman: the reply cannot be sealed", slog.Any("error", err))
+				x.server.refuse(w, &problem{status: http.StatusInternalServerError, text: "the reply could not be sealed"})
+				return
+			}
+		}
+		w.Header().Set("Content-Type", contentType)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -283,9 +283,6 @@ func asFault(err error) (f *fault, hidden bool) {
 
 // fail writes the fault of an error in place of whatever has been written, and returns the HTTP status.
 func (x *exchange) fail(err error) int {
-	if errors.Is(err, errUnauthenticated) {
-		return http.StatusUnauthorized
-	}
 	f, hidden := asFault(err)
 	if hidden {
 		x.log(slog.LevelError, "wsman: internal error", slog.Any("error", err))

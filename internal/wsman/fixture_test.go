@@ -278,18 +278,25 @@ type basic struct{}
 
 type identityKey struct{}
 
-func (basic) Authenticate(ctx context.Context, r *http.Request) (context.Context, error) {
+func (basic) Authenticate(ctx context.Context, r *http.Request, reply http.Header) (context.Context, error) {
 	user, password, _ := r.BasicAuth()
 	switch {
 	case user == "type1":
 		return nil, nextStep{}
+	case user == "busy":
+		return nil, fmt.Errorf("wrapped: %w", putOff{})
 	case user == "panic":
 		panic(secret)
 	case password != "Secret1!":
 		return nil, errors.New("no such user")
 	}
+	if user == "last leg" {
+		reply.Set("WWW-Authenticate", "Negotiate ZG9uZQ==")
+	}
 	return context.WithValue(ctx, identityKey{}, user), nil
 }
+
+func (basic) Protection(context.Context) wsman.Protection { return wsman.Protection{} }
 
 func (basic) Challenges() []string { return []string{"Negotiate", `Basic realm="WSMAN"`} }
 
@@ -301,8 +308,19 @@ func (basic) Identity(ctx context.Context) string {
 // nextStep is a step of a handshake.
 type nextStep struct{}
 
-func (nextStep) Error() string        { return "more to come" }
-func (nextStep) Challenges() []string { return []string{"Negotiate dHlwZTI="} }
+func (nextStep) Error() string             { return "more to come" }
+func (nextStep) Challenges() []string      { return []string{"Negotiate dHlwZTI="} }
+func (nextStep) StatusCode() int           { return http.StatusUnauthorized }
+func (nextStep) RetryAfter() time.Duration { return 0 }
+func (nextStep) Explanation() string       { return "" }
+
+// putOff is the refusal of a server that is too busy.
+type putOff struct{ nextStep }
+
+func (putOff) Challenges() []string      { return nil }
+func (putOff) StatusCode() int           { return http.StatusServiceUnavailable }
+func (putOff) RetryAfter() time.Duration { return 1500 * time.Millisecond }
+func (putOff) Explanation() string       { return "come back later" }
 
 // counting is a source of bytes that makes predictable IDs.
 type counting struct {

@@ -38,6 +38,9 @@ func TestHTTP(t *testing.T) {
 		{name: "nobody", user: "-", status: 401, header: "Www-Authenticate", value: "Negotiate"},
 		{name: "wrong password", user: "mallory:x", status: 401, header: "Www-Authenticate", value: "Negotiate"},
 		{name: "handshake", user: "type1:", status: 401, header: "Www-Authenticate", value: "Negotiate dHlwZTI="},
+		{name: "last leg of a handshake", user: "last leg:Secret1!", status: 200, header: "Www-Authenticate", value: "Negotiate ZG9uZQ=="},
+		{name: "busy", user: "busy:", status: 503, header: "Retry-After", value: "2"},
+		{name: "busy does not challenge", user: "busy:", status: 503, header: "Www-Authenticate"},
 		{name: "authenticator panics", user: "panic:", status: 401},
 		{name: "end of a handshake", body: "-", status: 200, header: "Content-Length", value: "0"},
 		{name: "end of a handshake, no type", body: "-", contentType: "-", status: 200},
@@ -59,7 +62,10 @@ func TestHTTP(t *testing.T) {
 			if c.header != "" && got.header.Get(c.header) != c.value {
 				t.Errorf("%s is %q, want %q", c.header, got.header.Get(c.header), c.value)
 			}
-			if got.status >= 413 && got.text("Body/Fault/Code/Subcode/Value") != "w:EncodingLimit" {
+			if got.status == 503 && got.raw != "come back later\n" {
+				t.Errorf("explained as %q", got.raw)
+			}
+			if got.status >= 413 && got.status != 503 && got.text("Body/Fault/Code/Subcode/Value") != "w:EncodingLimit" {
 				t.Errorf("no fault: %s", got.raw)
 			}
 			if (got.status == 401 || got.status == 404 || got.status == 405 || c.body == "-") && got.raw != "" {

@@ -15,19 +15,6 @@ import (
 	"calkeeper/internal/cim"
 )
 
-// Authenticator tells who sends a request.
-type Authenticator interface {
-	// Authenticate returns a context that carries the caller's identity, derived from ctx. An error means that the caller
-	// is not (or not yet) known: the answer is 401 with the challenges of the error, if it has a method Challenges() []string
-	// (the next step of NTLM or SPNEGO), and else with those of the Authenticator. The body of r must be left alone.
-	Authenticate(ctx context.Context, r *http.Request) (context.Context, error)
-	// Challenges returns the values of WWW-Authenticate for a caller who has shown nothing yet (RFC 9110, 11.6.1).
-	Challenges() []string
-	// Identity names the caller of a context that Authenticate returned. An enumeration can be continued and released only
-	// by the identity that began it.
-	Identity(ctx context.Context) string
-}
-
 // Product is what Identify says about the server (DSP0226, "Identify"). Callers who are not authenticated do not see the
 // Version.
 type Product struct{ Vendor, Version string }
@@ -128,8 +115,7 @@ const maxPooledBytes = 4 << 20
 var errUnauthenticated = errors.New("not authenticated")
 
 // ServeHTTP answers one request (DSP0226, annex C). An authenticated request without a body, which clients
-// of NTLM end their handshake with, is answered 200 without a body. Headers that a handler in front has set, such as the
-// last token of a handshake, go out with the reply.
+// of NTLM end their handshake with, is answered 200 without a body. A sealed request (MS-WSMV 2.2.9.1) has a sealed reply.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != path && r.URL.Path != pathSlash {
 		w.WriteHeader(http.StatusNotFound)
@@ -141,29 +127,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, limit := r.Context(), s.options.Limits.MaxRequestBytes
+	var protection Protection
 	anonymous := strings.EqualFold(r.Header.Get("WSMANIDENTIFY"), "unauthenticated")
 	if anonymous {
 		limit = min(limit, maxAnonymousBytes)
 	} else {
 		var err error
-		if ctx, err = s.authenticate(ctx, r); err != nil {
+		if ctx, err = s.authenticate(ctx, r, w.Header()); err != nil {
 			s.challenge(w, err)
 			return
 		}
+		protection = s.options.Authenticator.Protection(ctx)
 	}
 	x := s.exchanges.Get().(*exchange)
-	x.begin(ctx, anonymous)
-	status := x.answer(http.MaxBytesReader(w, r.Body, int64(limit)), r.Header)
-	if status == http.StatusUnauthorized {
-		s.challenge(w, errUnauthenticated)
-	} else {
-		x.send(w, status)
-	}
+	x.begin(ctx, anonymous, protection)
+	x.answer(w, http.MaxBytesReader(w, r.Body, int64(limit)), r.Header)
 	x.end()
 }
 
 // authenticate refuses everybody if there is nobody to tell callers apart. A panic counts as a refusal.
-func (s *Server) authenticate(ctx context.Context, r *http.Request) (identified context.Context, err error) {
+func (s *Server) authenticate(ctx context.Context, r *http.Request, reply http.Header) (identified context.Context, err error) {
 	if s.options.Authenticator == nil {
 		return nil, errUnauthenticated
 	}
@@ -173,19 +156,5 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request) (identified 
 			err = errUnauthenticated
 		}
 	}()
-	return s.options.Authenticator.Authenticate(ctx, r)
-}
-
-func (s *Server) challenge(w http.ResponseWriter, err error) {
-	var next interface{ Challenges() []string }
-	var challenges []string
-	if errors.As(err, &next) {
-		challenges = next.Challenges()
-	} else if s.options.Authenticator != nil {
-		challenges = s.options.Authenticator.Challenges()
-	}
-	for _, c := range challenges {
-		w.Header().Add("WWW-Authenticate", c)
-	}
-	w.WriteHeader(http.StatusUnauthorized)
+	return s.options.Authenticator.Authenticate(ctx, r, reply)
 }

@@ -58,6 +58,12 @@ func New(options Options) (*Service, error) {
 	return s, nil
 }
 
+// Realm returns the realm of this server: that of the keytab's first key.
+func (s *Service) Realm() string {
+	keys, _ := s.keys() // those of before are good enough
+	return keys[0].realm
+}
+
 // keys returns what is in the keytab now. If it cannot be read any more, the keys of before stay.
 func (s *Service) keys() (keys []serviceKey, stale error) {
 	s.mu.Lock()
