@@ -77,7 +77,7 @@ func (s *Service) Set(ctx context.Context, actor string, c Change) error {
 		} else {
 			list[slices.IndexFunc(list, func(old store.Account) bool { return old.Name == a.Name })] = a
 		}
-		if err := s.checkAdministrators(a.Name, list); err != nil {
+		if err := s.checkAdministrators(list); err != nil {
 			return err
 		}
 		a.Changed = s.Now()
@@ -167,7 +167,7 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.checkAdministrators(a.Name, slices.DeleteFunc(list, func(other store.Account) bool { return other.Name == a.Name })); err != nil {
+		if err := s.checkAdministrators(slices.DeleteFunc(list, func(other store.Account) bool { return other.Name == a.Name })); err != nil {
 			return err
 		}
 		if err := tx.DeleteAccount(a.Name); err != nil {
@@ -178,13 +178,13 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 }
 
 // checkAdministrators refuses what would leave nobody who could administer: a principal can where Kerberos is set up.
-func (s *Service) checkAdministrators(name string, list []store.Account) error {
+func (s *Service) checkAdministrators(list []store.Account) error {
 	for _, a := range list {
 		if a.Role == string(auth.Administrator) && (a.Password != "" || a.Certificate != nil || Principal(a.Name) && s.Realm != "") {
 			return nil
 		}
 	}
-	return licensing.Faultf(licensing.NotSupported, "without %s there would be no Administrator who can log on: add another one first", name)
+	return licensing.Faultf(licensing.NotSupported, "then there would be no Administrator who can log on: add another one first")
 }
 
 func (c *Change) check() error {
