@@ -55,6 +55,20 @@ func TestLockoutIgnoresCase(t *testing.T) {
 	h.locked(basic(there), "ſkip", right, time.Second)
 }
 
+// TestNamesOfNobody: what can be no account's name is not counted, however long it is; the address is.
+func TestNamesOfNobody(t *testing.T) {
+	h := newHouse(t)
+	for _, user := range []string{strings.Repeat("x", 10_000), "", "a:b", "a@b@c"} {
+		for i := range 10 {
+			h.refused(basic(fmt.Sprintf("192.0.2.%d", i)), user, wrong)
+		}
+	}
+	for range 17 {
+		h.refused(basic("192.0.2.1"), "", wrong)
+	}
+	h.locked(basic("192.0.2.1"), "", wrong, time.Second)
+}
+
 // TestLockoutOfAddress fails for another account each time.
 func TestLockoutOfAddress(t *testing.T) {
 	for from, same := range map[string]string{"192.0.2.1": "::ffff:192.0.2.1", "2001:db8::1": "2001:db8::ffff:1", "fe80::1%eth0": "fe80::2%eth1"} {

@@ -37,6 +37,9 @@ func (a attempt) network() string {
 	return netip.PrefixFrom(address, 64).Masked().String()
 }
 
+// named tells whether there can be an account of that name. Failures are not counted for others, which could be as long as a request.
+func (a attempt) named() bool { return checkName(a.name) == nil }
+
 // here is the account as it is used from the caller's network.
 func (a attempt) here() string { return a.network() + " " + folded(a.name) }
 
@@ -54,7 +57,7 @@ func (s *Service) held(a attempt) (by *lockout, key string, wait time.Duration) 
 	now := s.Now()
 	by, key = s.addresses, a.network()
 	wait = by.wait(key, now)
-	if a.name == "" {
+	if !a.named() {
 		return by, key, wait
 	}
 	counter := s.counter(a)
@@ -80,7 +83,7 @@ func (s *Service) holdBack(ctx context.Context, a attempt) error {
 func (s *Service) fail(a attempt, detail string) string {
 	now := s.Now()
 	wait := s.addresses.fail(a.network(), now)
-	if a.name != "" {
+	if a.named() {
 		wait = max(wait, s.names.fail(s.counter(a), now))
 	}
 	if wait > 0 {
@@ -111,7 +114,7 @@ func (s *Service) logon(a attempt, action, detail string) store.AuditRecord {
 		said = append(said, detail)
 	}
 	unrecorded := s.addresses.takeUnrecorded(a.network())
-	if a.name != "" {
+	if a.named() {
 		unrecorded += s.names.takeUnrecorded(s.counter(a))
 	}
 	if unrecorded > 0 {
