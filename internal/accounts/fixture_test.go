@@ -63,6 +63,24 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+// emptyStore is the file of a new store: to make it takes longer than most tests.
+var emptyStore = sync.OnceValues(func() (_ []byte, err error) {
+	dir, err := os.MkdirTemp("", "calkeeper-accounts-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "accounts.db")
+	st, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // openStore makes a store: in memory, if the system has files there.
 func openStore(t testing.TB) store.Store {
 	t.Helper()
@@ -72,7 +90,11 @@ func openStore(t testing.TB) store.Store {
 		must(t, err)
 		t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	}
-	st, err := sqlite.Open(context.Background(), filepath.Join(dir, "accounts.db"), sqlite.Options{})
+	file, err := emptyStore()
+	must(t, err)
+	path := filepath.Join(dir, "accounts.db")
+	must(t, os.WriteFile(path, file, 0o600))
+	st, err := sqlite.Open(context.Background(), path, sqlite.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	return st
