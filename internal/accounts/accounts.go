@@ -37,7 +37,8 @@ type Service struct {
 	addresses, names *lockout
 	remembered       *remembered
 	queue            *queue
-	turnedAway       atomic.Int64 // attempts that the queue had no place for, since the last record
+	changes          atomic.Uint64 // of accounts: nobody else writes them while the license server runs
+	turnedAway       atomic.Int64  // attempts that the queue had no place for, since the last record
 	derive           func(password string, salt []byte, c cost) []byte
 }
 

@@ -24,14 +24,14 @@ func (s *Service) Password(ctx context.Context, from auth.Attempt, user, passwor
 		user = name
 	}
 	a := attempt{from, user}
-	if s.remembered.knows(a.here()) {
-		account, err := s.find(ctx, user)
-		if err != nil {
-			return auth.Identity{}, err
-		}
-		if s.remembered.fits(a.here(), account, password) {
-			return s.admit(ctx, a, account)
-		}
+	changes := s.changes.Load() // before the account is read
+	switch account, fits, err := s.again(ctx, a, password, changes); {
+	case err != nil:
+		return auth.Identity{}, err
+	case fits && from.First:
+		return s.admit(ctx, a, account)
+	case fits:
+		return a.identity(account), nil
 	}
 	if err := s.holdBack(ctx, a); err != nil {
 		s.remembered.guessed(a.here())
@@ -43,9 +43,23 @@ func (s *Service) Password(ctx context.Context, from auth.Attempt, user, passwor
 	}
 	identity, err := s.admit(ctx, a, account)
 	if err == nil {
-		s.remembered.remember(a.here(), account, password)
+		s.remembered.remember(a.here(), account, password, changes)
 	}
 	return identity, err
+}
+
+// again tells whether the password was right before, from there, and is still. The account is read only if one has changed since.
+func (s *Service) again(ctx context.Context, a attempt, password string, changes uint64) (account store.Account, fits bool, err error) {
+	account, read, known := s.remembered.account(a.here())
+	if !known {
+		return account, false, nil
+	}
+	if read != changes {
+		if account, err = s.find(ctx, a.name); err != nil {
+			return account, false, err
+		}
+	}
+	return account, s.remembered.fits(a.here(), account, password, changes), nil
 }
 
 // check hashes the password as soon as it is the caller's turn, and returns the account.
@@ -222,7 +236,11 @@ func (s *Service) admit(ctx context.Context, a attempt, account store.Account) (
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	return auth.Identity{User: account.Name, Role: auth.Role(account.Role), Mechanism: a.Mechanism, Remote: a.Remote}, nil
+	return a.identity(account), nil
+}
+
+func (a attempt) identity(account store.Account) auth.Identity {
+	return auth.Identity{User: account.Name, Role: auth.Role(account.Role), Mechanism: a.Mechanism, Remote: a.Remote}
 }
 
 // sameSecrets tells whether what an account proves itself with is the same.

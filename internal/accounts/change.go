@@ -55,6 +55,7 @@ func (s *Service) Set(ctx context.Context, actor string, c Change) error {
 		hash = s.newHash(c.Password, cost)
 		s.queue.leave(administration)
 	}
+	defer s.changes.Add(1)
 	return s.store.Update(ctx, func(tx store.Tx) error {
 		list, err := tx.Accounts()
 		if err != nil {
@@ -155,6 +156,7 @@ func (s *Service) Generate(ctx context.Context, actor string, c Change) (passwor
 
 // Remove takes an account away. Faults: NotFound; NotSupported for the last Administrator who can log on.
 func (s *Service) Remove(ctx context.Context, actor, name string) error {
+	defer s.changes.Add(1)
 	return s.store.Update(ctx, func(tx store.Tx) error {
 		a, err := tx.Account(name)
 		if licensing.KindOf(err) == licensing.NotFound {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,43 @@ func TestRememberedPassword(t *testing.T) {
 	if h.slow.Load() == before {
 		t.Error("the password of an account that was removed is remembered for the next of that name")
 	}
+}
+
+// TestRememberedPasswordReadsNothing, on a connection that is known, as long as no account changes.
+func TestRememberedPasswordReadsNothing(t *testing.T) {
+	h := newHouse(t)
+	st := &counting{Store: h.store}
+	h.store = st
+	h.open()
+	admin := identity("Administrator", auth.Administrator)
+	h.accepted(basic(here), "administrator", right, admin)
+	again := basic(here)
+	again.First = false
+	before := st.reads.Load()
+	for range 3 {
+		h.accepted(again, "administrator", right, admin)
+	}
+	if n := st.reads.Load() - before; n != 0 {
+		t.Errorf("the store was read %d times", n)
+	}
+	h.set(accounts.Change{Name: "ada", Role: auth.Auditor, Password: right})
+	before = st.reads.Load()
+	for range 3 {
+		h.accepted(again, "administrator", right, admin)
+	}
+	if n := st.reads.Load() - before; n != 1 {
+		t.Errorf("after a change the store was read %d times", n)
+	}
+}
+
+type counting struct {
+	store.Store
+	reads atomic.Int64
+}
+
+func (c *counting) View(ctx context.Context, fn func(store.Reader) error) error {
+	c.reads.Add(1)
+	return c.Store.View(ctx, fn)
 }
 
 // TestPasswordChangedMeanwhile changes the password while the old one is hashed.

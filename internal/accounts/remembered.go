@@ -29,6 +29,8 @@ type remembered struct {
 
 type proof struct {
 	mac     []byte
+	account store.Account
+	changes uint64 // how many there were when account was read
 	guesses int
 }
 
@@ -58,21 +60,36 @@ func (r *remembered) knows(key string) bool {
 	return r.accounts.get(key) != nil
 }
 
-// fits tells whether the password was right before.
-func (r *remembered) fits(key string, a store.Account, password string) bool {
+// account returns the account as it was read last, and how many changes there were then.
+func (r *remembered) account(key string) (a store.Account, changes uint64, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.accounts.get(key)
+	if p == nil {
+		return a, 0, false
+	}
+	return p.account, p.changes, true
+}
+
+// fits tells whether the password was right before, for the account as it is after so many changes.
+func (r *remembered) fits(key string, a store.Account, password string, changes uint64) bool {
 	mac := r.mac(a, password)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.accounts.get(key)
-	return p != nil && hmac.Equal(mac, p.mac)
+	if p == nil || !hmac.Equal(mac, p.mac) {
+		return false
+	}
+	p.account, p.changes = a, changes
+	return true
 }
 
 // remember notes that the password is right.
-func (r *remembered) remember(key string, a store.Account, password string) {
+func (r *remembered) remember(key string, a store.Account, password string, changes uint64) {
 	mac := r.mac(a, password)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*r.accounts.add(key) = proof{mac: mac}
+	*r.accounts.add(key) = proof{mac: mac, account: a, changes: changes}
 }
 
 // guessed counts a password that did not fit while nothing was to be checked. After too many nothing is remembered any more: else who
