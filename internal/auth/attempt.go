@@ -9,7 +9,7 @@ import (
 var ErrCredentials = errors.New("user or password is wrong")
 
 // ErrUnencrypted means that a password came unencrypted from another machine.
-var ErrUnencrypted = errors.New("Basic authentication is taken over TLS, or from this machine, only")
+var ErrUnencrypted = errors.New("a password is taken over TLS, or from this machine, only")
 
 // ErrBusy means that the license server checks too many passwords already to take another one.
 var ErrBusy = errors.New("too many passwords are being checked; try again later")
