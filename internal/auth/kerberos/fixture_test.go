@@ -67,7 +67,7 @@ func writeKeytab(t testing.TB, path string, entries ...entry) {
 		if err := kt.AddEntry(e.name, realm, "password", start, e.kvno, rc4); err != nil { // quickly: its key is replaced
 			t.Fatal(err)
 		}
-		kt.Entries[len(kt.Entries)-1].Key = serverKey(t, e.kvno, e.etype)
+		kt.Entries[len(kt.Entries)-1].Key = serverKey(e.kvno, e.etype)
 	}
 	text, err := kt.Marshal()
 	if err != nil {
@@ -79,8 +79,7 @@ func writeKeytab(t testing.TB, path string, entries ...entry) {
 }
 
 // serverKey is the key of the license server in a version and encryption.
-func serverKey(t testing.TB, kvno uint8, id int32) types.EncryptionKey {
-	t.Helper()
+func serverKey(kvno uint8, id int32) types.EncryptionKey {
 	k := types.EncryptionKey{KeyType: id, KeyValue: bytes.Repeat([]byte{kvno, byte(id)}, 16)}
 	if id == aes128 || id == aes128SHA2 || id == rc4 {
 		k.KeyValue = k.KeyValue[:16]
@@ -142,7 +141,7 @@ func (w *world) offer(id int32) *offer {
 	alice := types.NewPrincipalName(1, "alice")
 	session := key(id)
 	return &offer{
-		service: "HTTP/ls1.example.com", realm: realm, kvno: 2, serverKey: serverKey(w.t, 2, id), sessionKey: session, id: 14,
+		service: "HTTP/ls1.example.com", realm: realm, kvno: 2, serverKey: serverKey(2, id), sessionKey: session, id: 14,
 		ticket: messages.EncTicketPart{
 			Flags: types.NewKrbFlags(), Key: session, CRealm: realm, CName: alice, AuthTime: w.now.Add(-2 * time.Hour),
 			StartTime: w.now.Add(-time.Hour), EndTime: w.now.Add(time.Hour),

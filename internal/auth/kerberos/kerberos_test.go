@@ -132,7 +132,7 @@ func TestRefuse(t *testing.T) {
 		"the account itself": {func(o *offer) { o.service = "LS1$" }, gss.ErrDefectiveCred, "wrong SPN", false},
 		"HTTP alone":         {func(o *offer) { o.service = "HTTP" }, gss.ErrDefectiveCred, "wrong SPN", false},
 		"user to user":       {func(o *offer) { o.options = []int{flags.APOptionUseSessionKey} }, gss.ErrDefectiveToken, "user-to-user", false},
-		"an RC4 ticket":      {func(o *offer) { o.serverKey = serverKey(t, 2, rc4) }, gss.ErrDefectiveCred, "encrypted with RC4", false},
+		"an RC4 ticket":      {func(o *offer) { o.serverKey = serverKey(2, rc4) }, gss.ErrDefectiveCred, "encrypted with RC4", false},
 		"an RC4 session":     {func(o *offer) { o.ticket.Key = key(rc4); o.sessionKey = o.ticket.Key }, gss.ErrDefectiveCred, "only AES", true},
 		"an RC4 subkey":      {func(o *offer) { o.authenticator.SubKey = key(rc4) }, gss.ErrDefectiveCred, "only AES", true},
 		"a short subkey":     {func(o *offer) { o.authenticator.SubKey.KeyValue = []byte{1} }, gss.ErrDefectiveCred, "only AES", true},
@@ -374,7 +374,7 @@ func TestBindings(t *testing.T) {
 func TestAllowRC4(t *testing.T) {
 	w := newWorld(t, kerberos.Options{AllowRC4: true})
 	o := w.offer(aes256)
-	o.serverKey = serverKey(t, 2, rc4)
+	o.serverKey = serverKey(2, rc4)
 	i, c := w.establish(o)
 	converse(t, i, c)
 	o = w.offer(rc4)
@@ -402,7 +402,7 @@ func TestKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, kerberos.Options{}, test.keytab...)
 			o := w.offer(test.key.etype)
-			o.kvno, o.serverKey = int(test.key.kvno), serverKey(t, test.key.kvno, test.key.etype)
+			o.kvno, o.serverKey = int(test.key.kvno), serverKey(test.key.kvno, test.key.etype)
 			if !test.fits {
 				w.refused(o.token(t), gss.ErrDefectiveCred)
 				return
@@ -417,7 +417,7 @@ func TestKeytabChanges(t *testing.T) {
 	w := newWorld(t, kerberos.Options{}, entry{service, 2, aes256})
 	offer := func(kvno uint8) []byte {
 		o := w.offer(aes256)
-		o.kvno, o.serverKey = int(kvno), serverKey(t, kvno, aes256)
+		o.kvno, o.serverKey = int(kvno), serverKey(kvno, aes256)
 		return o.token(t)
 	}
 	w.refused(offer(3), gss.ErrDefectiveCred)
