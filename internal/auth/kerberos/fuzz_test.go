@@ -25,15 +25,13 @@ func orderly(t *testing.T, reply []byte, c gss.Context, err error) {
 	}
 }
 
-// FuzzAccept is of tokens that nobody has encrypted: none is accepted.
+// FuzzAccept is of tokens of someone who has others' tickets, but no keys: none is accepted.
 func FuzzAccept(f *testing.F) {
 	w := newWorld(f, kerberos.Options{AllowRC4: true})
 	for _, id := range []int32{aes128, aes256, aes256SHA2} {
-		token := w.offer(id).token(f)
-		if _, _, err := w.accept(token); err != nil { // from now on it is a replayed one
-			f.Fatal(err)
-		}
-		f.Add(token)
+		o := w.offer(id)
+		o.sessionKey = key(id)
+		f.Add(o.token(f))
 	}
 	f.Add(token(f, krb5, 0x0100, decode(f, testdata.MarshaledKRB5ap_req)))
 	f.Fuzz(func(t *testing.T, token []byte) {
@@ -91,17 +89,19 @@ func FuzzDecrypted(f *testing.F) {
 
 // FuzzPAC is of PACs that are signed, whatever is in them.
 func FuzzPAC(f *testing.F) {
-	w := newWorld(f, kerberos.Options{})
 	k := serverKey(2, aes256)
-	f.Add(makePAC(f, k, buffer{1, decode(f, testdata.MarshaledPAC_Kerb_Validation_Info_Trust)}, signature(6, 16, 12), signature(7, 16, 12)))
-	f.Add(decode(f, testdata.MarshaledPAC_AD_WIN2K_PAC))
+	for _, logon := range []string{testdata.MarshaledPAC_Kerb_Validation_Info_Trust, testdata.MarshaledPAC_Kerb_Validation_Info_MS} {
+		f.Add(makePAC(f, k, buffer{1, decode(f, logon)}, signature(6, 16, 12), signature(7, 16, 12)))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := w.offer(aes256)
-		o.ticket.AuthorizationData = authorization(t, resign(t, k, data))
-		b := o.token(t)
-		reply, c, err := w.service.NewAcceptor(gss.ChannelBindings{}).Accept(context.Background(), b)
-		if len(b) < 60_000 {
-			orderly(t, reply, c, err)
+		signed := resign(t, k, data)
+		before := slices.Clone(signed)
+		sids, err := kerberos.ReadSIDs(authorization(t, signed), k)
+		if !slices.Equal(signed, before) {
+			t.Error("the PAC itself was changed")
+		}
+		if err != nil && sids != nil || slices.Contains(sids, "") {
+			t.Errorf("%q, %v", sids, err)
 		}
 	})
 }

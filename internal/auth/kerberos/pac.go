@@ -2,14 +2,12 @@ package kerberos
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana/adtype"
 	"github.com/jcmturner/gokrb5/v8/iana/chksumtype"
 	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
-	"github.com/jcmturner/gokrb5/v8/pac"
 	"github.com/jcmturner/gokrb5/v8/types"
 
 	"calkeeper/internal/auth/gss"
@@ -21,9 +19,6 @@ const (
 	bufferServerSignature = 6
 	bufferKDCSignature    = 7
 )
-
-// groupEnabled is SE_GROUP_ENABLED (MS-PAC 2.2.1): the group counts for the user's rights.
-const groupEnabled = 0x4
 
 // readSIDs returns the SIDs of user and groups that the PAC in a ticket has. A ticket without a PAC, or a PAC without logon information,
 // as MIT's KDC makes it, has none.
@@ -40,11 +35,7 @@ func readSIDs(data types.AuthorizationData, key types.EncryptionKey) ([]string, 
 	if !ok {
 		return nil, nil
 	}
-	var info pac.KerbValidationInfo
-	if err := info.Unmarshal(logon); err != nil {
-		return nil, refuse(gss.ErrDefectiveToken, "the logon information of the PAC is malformed")
-	}
-	return sids(&info), nil
+	return parseLogonInfo(logon)
 }
 
 // findPAC returns the PAC in a ticket's authorization data, nil if there is none (MS-PAC 1.3).
@@ -136,27 +127,4 @@ func signatureLength(buffer []byte) int {
 		return -1
 	}
 	return n
-}
-
-// sids lists the SIDs of KERB_VALIDATION_INFO (MS-PAC 2.5): the user's, then those of enabled groups, each once.
-func sids(info *pac.KerbValidationInfo) (list []string) {
-	add := func(sid string, attributes uint32) {
-		if attributes&groupEnabled != 0 && !slices.Contains(list, sid) {
-			list = append(list, sid)
-		}
-	}
-	domain, resource := info.LogonDomainID.String(), info.ResourceGroupDomainSID.String()
-	if info.UserID != 0 { // else it is of another domain, and the first of the extra SIDs
-		add(fmt.Sprintf("%s-%d", domain, info.UserID), groupEnabled)
-	}
-	for _, g := range info.GroupIDs {
-		add(fmt.Sprintf("%s-%d", domain, g.RelativeID), g.Attributes)
-	}
-	for _, s := range info.ExtraSIDs {
-		add(s.SID.String(), s.Attributes)
-	}
-	for _, g := range info.ResourceGroupIDs {
-		add(fmt.Sprintf("%s-%d", resource, g.RelativeID), g.Attributes)
-	}
-	return list
 }
