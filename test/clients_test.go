@@ -34,7 +34,11 @@ type demo struct {
 	}
 }
 
-type demoServer struct{ Name, WSMan, WSMans, User, Password, LicenseServerID, Dir string }
+type demoServer struct {
+	Name, WSMan, WSMans, User, Password, LicenseServerID, Dir string
+
+	Accounts []struct{ User, Password, Role string }
+}
 
 type demoHolding struct{ ProductVersion, ProductType, HeldBySource, Unallocated uint32 }
 
@@ -414,6 +418,9 @@ func TestDemoCommands(t *testing.T) {
 	// The built-in key pack, the two that were imported, and those that count temporary and over-used CALs.
 	if out := run(pasted("curl ")); strings.Count(out, "<p:KeyPackId>") != 5 {
 		t.Errorf("curl shows\n%s", out)
+	}
+	if out := run(pasted("curl -s --ntlm ")); strings.Count(out, "<p:KeyPackId>") != 5 {
+		t.Errorf("curl --ntlm shows\n%s", out)
 	}
 	if out := run(pasted("python3 ")); !strings.Contains(out, "<p:ReturnValue>0</p:ReturnValue>") {
 		t.Errorf("python3-winrm shows\n%s", out)

@@ -47,6 +47,13 @@ type member struct {
 	name, password, dir string
 	client              *client.Client
 	licenseServerID     string
+	others              []account // that can log on, besides the Administrator
+}
+
+// account is one that can log on with its password, and with NTLM.
+type account struct {
+	user, password string
+	role           auth.Role
 }
 
 // Run runs the demo.
@@ -105,8 +112,10 @@ func (d *demo) start(ctx context.Context) error {
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	d.target, err = d.startMember(ctx, "target", listen)
-	return err
+	if d.target, err = d.startMember(ctx, "target", listen); err != nil {
+		return err
+	}
+	return d.target.addOthers(ctx)
 }
 
 func (d *demo) startMember(ctx context.Context, role, listen string) (*member, error) {
@@ -119,7 +128,7 @@ func (d *demo) startMember(ctx context.Context, role, listen string) (*member, e
 	if err != nil {
 		return nil, err
 	}
-	if m.password, err = m.Accounts.Generate(ctx, "demo", accounts.Change{Name: administrator, Role: auth.Administrator}); err != nil {
+	if m.password, err = m.addAccount(ctx, administrator, auth.Administrator); err != nil {
 		return m, err
 	}
 	if err := m.Start(); err != nil {
@@ -133,6 +142,23 @@ func (d *demo) startMember(ctx context.Context, role, listen string) (*member, e
 	}
 	d.say("   %s at %s, license server ID %s\n", m.name, m.URL(), m.licenseServerID)
 	return m, nil
+}
+
+// addAccount adds an account that takes NTLM too, and returns its password.
+func (m *member) addAccount(ctx context.Context, user string, role auth.Role) (password string, err error) {
+	return m.Accounts.Generate(ctx, "demo", accounts.Change{Name: user, Role: role, NTLM: new(true)})
+}
+
+// addOthers adds an account for each of the lesser roles.
+func (m *member) addOthers(ctx context.Context) error {
+	for _, a := range []account{{user: "operator", role: auth.Operator}, {user: "auditor", role: auth.Auditor}} {
+		var err error
+		if a.password, err = m.addAccount(ctx, a.user, a.role); err != nil {
+			return err
+		}
+		m.others = append(m.others, a)
+	}
+	return nil
 }
 
 // activate does what an administrator's script does: contact data, then activation, through WS-Management.

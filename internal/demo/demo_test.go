@@ -57,6 +57,7 @@ func TestDemoLeavesASessionHost(t *testing.T) {
 		Source map[string]any
 		Target struct {
 			SessionHost struct{ Name, URL, Token string }
+			Accounts    []struct{ User, Password, Role string }
 		}
 	}
 	if err := json.Unmarshal(text, &left); err != nil {
@@ -65,6 +66,9 @@ func TestDemoLeavesASessionHost(t *testing.T) {
 	h := left.Target.SessionHost
 	if _, there := left.Source["sessionHost"]; there || h.Name == "" || !strings.HasSuffix(h.URL, "/v1") {
 		t.Fatalf("the file shows %s", text)
+	}
+	if a := left.Target.Accounts; len(a) != 2 || a[0].Role != "Operator" || a[1].Role != "Auditor" || a[0].Password == "" || a[0].Password == a[1].Password {
+		t.Errorf("the file shows the accounts %+v", a)
 	}
 	api, err := client.New(client.Options{URL: h.URL, Token: h.Token})
 	if err != nil {

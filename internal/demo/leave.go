@@ -21,6 +21,13 @@ type (
 		Dir             string `json:"dir"`
 		// SessionHost is one that may ask the server for CALs, of which some are free; nil for the source.
 		SessionHost *sessionHostJSON `json:"sessionHost,omitempty"`
+		// Accounts are those that may do less; nil for the source.
+		Accounts []accountJSON `json:"accounts,omitempty"`
+	}
+	accountJSON struct {
+		User     string `json:"user"`
+		Password string `json:"password"`
+		Role     string `json:"role"`
 	}
 	sessionHostJSON struct {
 		Name  string `json:"name"`
@@ -72,7 +79,14 @@ func (p *purchase) holding() holdingJSON {
 }
 
 func (m *member) json() serverJSON {
-	return serverJSON{m.name, m.URL(), m.SecureURL(), administrator, m.password, m.licenseServerID, m.ProductID, m.dir, nil}
+	v := serverJSON{
+		Name: m.name, WSMan: m.URL(), WSMans: m.SecureURL(), User: administrator, Password: m.password, LicenseServerID: m.licenseServerID,
+		ProductID: m.ProductID, Dir: m.dir,
+	}
+	for _, a := range m.others {
+		v.Accounts = append(v.Accounts, accountJSON{a.user, a.password, string(a.role)})
+	}
+	return v
 }
 
 // leave tells what is left to try, on the screen and in the JSON file.
@@ -116,6 +130,8 @@ func (d *demo) commands(v demoJSON) error {
 	}
 	d.say("\nTry it yourself. With curl:\n\n  curl -s -u '%s:%s' -H 'Content-Type: application/soap+xml;charset=UTF-8' --data-binary @%s %s\n",
 		v.Target.User, v.Target.Password, request, v.Target.WSMan)
+	d.say("\nWith NTLM, as Windows' clients do it:\n\n  curl -s --ntlm -u '%s:%s' --cacert %s -H 'Content-Type: application/soap+xml;charset=UTF-8' --data-binary @%s %s\n",
+		v.Target.User, v.Target.Password, filepath.Join(v.Target.Dir, "tls.crt"), request, v.Target.WSMans)
 	d.say("\nWith python3-winrm (it imports 25 more CALs from the source):\n\n  python3 %s\n", script)
 	d.say("\nWith calkeeper:\n\n  export CALKEEPER_SERVER=%s CALKEEPER_PASSWORD=%s\n  calkeeper keypack list\n", v.Target.WSMan, v.Target.Password)
 	d.say("  calkeeper keypack import code %s \\\n    --source-name %s --source-id %s\n", v.Unused.ImportCode.LicenseKeyPackID, v.Source.Name, v.Source.LicenseServerID)
