@@ -96,10 +96,16 @@ func VerifyAudit(records iter.Seq2[AuditRecord, error], head, noted AuditHead) (
 	v := AuditVerification{Head: head}
 	seq, hash := head.Unchained, AuditGenesis(head.Unchained)
 	before := uint64(0)
-	found := noted.Seq == 0
 	flaw := func(seq uint64, why string) (AuditVerification, error) {
 		v.Flaw = &AuditFlaw{seq, why}
 		return v, nil
+	}
+	found := noted.Hash == nil
+	if !found && noted.Seq == seq { // nothing was chained yet
+		if !bytes.Equal(noted.Hash, hash) {
+			return flaw(seq, "the chain began otherwise when its head was noted: it was written anew")
+		}
+		found = true
 	}
 	for r, err := range records {
 		if err != nil {

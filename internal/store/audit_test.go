@@ -93,24 +93,27 @@ func TestVerifyAudit(t *testing.T) {
 		flaw  uint64
 		why   string
 	}{
-		"untouched":                   {list, head, store.AuditHead{}, 0, ""},
-		"untouched, and noted":        {list, head, noted, 0, ""},
-		"noted as it is":              {list, head, head, 0, ""},
-		"empty":                       {nil, store.AuditHead{Hash: store.AuditGenesis(0)}, store.AuditHead{}, 0, ""},
-		"old ones removed":            {list[2:], head, store.AuditHead{}, 0, ""}, // what was never chained cannot be verified
-		"first of the chain removed":  {append(list[:2:2], list[3:]...), head, store.AuditHead{}, 4, "does not continue the chain after record 2"},
-		"one in the middle removed":   {append(list[:4:4], list[5:]...), head, store.AuditHead{}, 6, "does not continue the chain after record 4"},
-		"newest removed":              {list[:6], head, store.AuditHead{}, 6, "the chain ends with record 7"},
-		"all removed":                 {nil, head, store.AuditHead{}, 2, "the chain ends with record 7"},
-		"two swapped":                 {append(append(list[:3:3], list[4], list[3]), list[5:]...), head, store.AuditHead{}, 5, "does not continue"},
-		"one repeated":                {append(list[:7:7], list[6]), head, store.AuditHead{}, 7, "comes after record 7"},
-		"one added behind":            {append(list[:7:7], record(8)), head, store.AuditHead{}, 8, "does not continue the chain after record 7"},
-		"chained passed off as old":   {list, store.AuditHead{Seq: 7, Hash: head.Hash, Unchained: 3}, store.AuditHead{}, 3, "is chained"},
-		"old passed off as chained":   {list, store.AuditHead{Seq: 7, Hash: head.Hash, Unchained: 1}, store.AuditHead{}, 2, "does not continue"},
-		"another head":                {list, store.AuditHead{Seq: 7, Hash: list[5].Hash, Unchained: 2}, store.AuditHead{}, 7, "its head was changed"},
-		"written anew, noted":         {rewritten, rewrittenHead, noted, 4, "written anew"},
-		"cut, with its head, noted":   {list[:6], store.AuditHead{Seq: 6, Hash: list[5].Hash, Unchained: 2}, head, 6, "record 7 was there once"},
-		"noted one that is no record": {list, head, store.AuditHead{Seq: 2, Hash: noted.Hash}, 2, "not there any more"},
+		"untouched":                    {list, head, store.AuditHead{}, 0, ""},
+		"untouched, and noted":         {list, head, noted, 0, ""},
+		"noted as it is":               {list, head, head, 0, ""},
+		"empty":                        {nil, store.AuditHead{Hash: store.AuditGenesis(0)}, store.AuditHead{}, 0, ""},
+		"old ones removed":             {list[2:], head, store.AuditHead{}, 0, ""}, // what was never chained cannot be verified
+		"first of the chain removed":   {append(list[:2:2], list[3:]...), head, store.AuditHead{}, 4, "does not continue the chain after record 2"},
+		"one in the middle removed":    {append(list[:4:4], list[5:]...), head, store.AuditHead{}, 6, "does not continue the chain after record 4"},
+		"newest removed":               {list[:6], head, store.AuditHead{}, 6, "the chain ends with record 7"},
+		"all removed":                  {nil, head, store.AuditHead{}, 2, "the chain ends with record 7"},
+		"two swapped":                  {append(append(list[:3:3], list[4], list[3]), list[5:]...), head, store.AuditHead{}, 5, "does not continue"},
+		"one repeated":                 {append(list[:7:7], list[6]), head, store.AuditHead{}, 7, "comes after record 7"},
+		"one added behind":             {append(list[:7:7], record(8)), head, store.AuditHead{}, 8, "does not continue the chain after record 7"},
+		"chained passed off as old":    {list, store.AuditHead{Seq: 7, Hash: head.Hash, Unchained: 3}, store.AuditHead{}, 3, "is chained"},
+		"old passed off as chained":    {list, store.AuditHead{Seq: 7, Hash: head.Hash, Unchained: 1}, store.AuditHead{}, 2, "does not continue"},
+		"another head":                 {list, store.AuditHead{Seq: 7, Hash: list[5].Hash, Unchained: 2}, store.AuditHead{}, 7, "its head was changed"},
+		"written anew, noted":          {rewritten, rewrittenHead, noted, 4, "written anew"},
+		"cut, with its head, noted":    {list[:6], store.AuditHead{Seq: 6, Hash: list[5].Hash, Unchained: 2}, head, 6, "record 7 was there once"},
+		"noted before the first":       {list, head, store.AuditHead{Seq: 2, Hash: store.AuditGenesis(2)}, 0, ""},
+		"empty, and noted":             {nil, store.AuditHead{Hash: store.AuditGenesis(0)}, store.AuditHead{Hash: store.AuditGenesis(0)}, 0, ""},
+		"noted with another beginning": {list, head, store.AuditHead{Seq: 2, Hash: store.AuditGenesis(0)}, 2, "began otherwise"},
+		"noted one that is no record":  {list, head, store.AuditHead{Seq: 1, Hash: noted.Hash}, 1, "not there any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := store.VerifyAudit(all(c.list), c.head, c.noted)
