@@ -18,7 +18,7 @@ func isolated(t *testing.T, test func(*testing.T)) {
 		Build: func() (string, error) {
 			programs := t.TempDir()
 			// The test's own programs go there, too: this directory may be hidden.
-			return programs, errors.Join(machine.Build(programs, "testdata"), os.CopyFS(programs, os.DirFS("testdata")))
+			return programs, errors.Join(machine.Build(programs), os.CopyFS(programs, os.DirFS("testdata")))
 		},
 	}.Run(t, func() { test(t) })
 }
