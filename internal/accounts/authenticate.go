@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -188,7 +187,7 @@ func (s *Service) Refuse(ctx context.Context, from auth.Attempt, err error) {
 	}
 	switch _, locked := errors.AsType[*auth.LockedError](err); {
 	case locked: // until just now
-	case known && slices.ContainsFunc(statuses(), func(status error) bool { return errors.Is(err, status) }):
+	case known && gss.StatusOf(err) != nil:
 		detail := plain(err.Error(), maxDetail)
 		if errors.Is(err, gss.ErrDefectiveCred) {
 			s.recordRefusal(ctx, a, s.fail(a, detail))
@@ -199,14 +198,6 @@ func (s *Service) Refuse(ctx context.Context, from auth.Attempt, err error) {
 	default:
 		s.Logger.Error("accounts: an authentication failed", "account", printable(a.name), "remote", a.Remote, "error", err)
 		s.recordRefusal(ctx, a, "internal error")
-	}
-}
-
-// statuses are those with which an acceptor refuses what a caller has sent.
-func statuses() []error {
-	return []error{
-		gss.ErrDefectiveToken, gss.ErrBadMechanism, gss.ErrDefectiveCred, gss.ErrCredentialsStale, gss.ErrBadBindings, gss.ErrDuplicateToken,
-		gss.ErrBadMIC, gss.ErrSequence,
 	}
 }
 

@@ -97,6 +97,8 @@ func (s *scripted) Accept(ctx context.Context, token []byte) ([]byte, gss.Contex
 		return nil, nil, &gss.Error{Status: gss.ErrDefectiveCred, Mechanism: "Scripted", Name: "mallory", Detail: "he is not"}
 	case named && s.legs == 1 && string(name) == "quick":
 		return []byte("welcome"), &secured{name: "quick"}, nil
+	case named && s.legs == 1 && string(name) == "unlucky":
+		return nil, nil, &gss.Error{Status: errBroken, Mechanism: "Scripted", Name: "unlucky"}
 	}
 	return nil, nil, &gss.Error{Status: gss.ErrDefectiveToken, Mechanism: "Scripted"}
 }
@@ -212,9 +214,10 @@ func or(first, second error) error {
 	return second
 }
 
+var errBroken = errors.New("disk full, in /var/lib/secret")
+
 // TestRefusals checks how each failure is answered.
 func TestRefusals(t *testing.T) {
-	broken := errors.New("disk full, in /var/lib/secret")
 	for _, test := range []struct {
 		name          string
 		authorization []string
@@ -235,7 +238,7 @@ func TestRefusals(t *testing.T) {
 			explanation: "there were too many failed authentications; try again in 1m30s", retry: 90 * time.Second},
 		{name: "busy", authorization: []string{basicHeader("ada", right)}, err: auth.ErrBusy, status: 503, explanation: auth.ErrBusy.Error(), retry: time.Second},
 		{name: "the client left", authorization: []string{basicHeader("ada", right)}, err: context.Canceled, status: 503},
-		{name: "broken", authorization: []string{basicHeader("ada", right)}, err: broken, status: 500},
+		{name: "broken", authorization: []string{basicHeader("ada", right)}, err: errBroken, status: 500},
 		{name: "mutual without certificate", authorization: []string{"http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"}, status: 401},
 		{name: "handshake without token", authorization: []string{"Negotiate"}, status: 401},
 		{name: "handshake without base64", authorization: []string{"Negotiate *"}, status: 401, explanation: "defective token"},
@@ -244,7 +247,8 @@ func TestRefusals(t *testing.T) {
 			explanation: "there were too many failed authentications; try again in 1s", retry: time.Second},
 		{name: "handshake through a proxy", authorization: []string{negotiate("hello")}, via: true, status: 401,
 			explanation: "a handshake holds for a connection, and a proxy shares connections: authenticate without one, or with Basic over TLS"},
-		{name: "handshake that cannot be recorded", authorization: []string{negotiate("I am quick")}, err: broken, status: 500},
+		{name: "handshake that cannot be checked", authorization: []string{negotiate("I am unlucky")}, status: 500},
+		{name: "handshake that cannot be recorded", authorization: []string{negotiate("I am quick")}, err: errBroken, status: 500},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &book{roles: map[string]auth.Role{"ada": auth.Administrator}, err: test.err, locked: test.locked}

@@ -29,9 +29,8 @@ func (r *Refusal) Unwrap() error { return r.err }
 // StatusCode is 401; 503 for who could not be checked in time, and 500 for what is the license server's own failure.
 func (r *Refusal) StatusCode() int {
 	_, locked := errors.AsType[*LockedError](r.err)
-	_, refused := errors.AsType[*gss.Error](r.err)
 	switch {
-	case r.err == nil, locked, refused, errors.Is(r.err, ErrCredentials), errors.Is(r.err, ErrUnencrypted),
+	case r.err == nil, locked, gss.StatusOf(r.err) != nil, errors.Is(r.err, ErrCredentials), errors.Is(r.err, ErrUnencrypted),
 		errors.Is(r.err, errNothingShown), errors.Is(r.err, errAmbiguous), errors.Is(r.err, errProxy):
 		return http.StatusUnauthorized
 	case errors.Is(r.err, ErrBusy), errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
@@ -64,8 +63,8 @@ func (r *Refusal) Explanation() string {
 	if locked, ok := errors.AsType[*LockedError](r.err); ok {
 		return locked.Error()
 	}
-	if failed, ok := errors.AsType[*gss.Error](r.err); ok {
-		return failed.Status.Error()
+	if status := gss.StatusOf(r.err); status != nil {
+		return status.Error()
 	}
 	return ""
 }

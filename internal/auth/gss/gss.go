@@ -21,6 +21,18 @@ var (
 	ErrSequence         = errors.New("message out of sequence")       // GSS_S_UNSEQ_TOKEN, GSS_S_GAP_TOKEN
 )
 
+// StatusOf returns which of these an error is, nil for another: one that is no answer to what the initiator has sent.
+func StatusOf(err error) error {
+	for _, status := range []error{
+		ErrDefectiveToken, ErrBadMechanism, ErrDefectiveCred, ErrCredentialsStale, ErrBadBindings, ErrDuplicateToken, ErrBadMIC, ErrSequence,
+	} {
+		if errors.Is(err, status) {
+			return status
+		}
+	}
+	return nil
+}
+
 // Error is a refusal.
 type Error struct {
 	Status    error  // one of the above, or what the accounts have refused with
