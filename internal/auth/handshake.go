@@ -11,10 +11,10 @@ import (
 // handshake is what a connection remembers of authentication. Requests come one after the other, so that nothing is locked.
 type handshake struct {
 	acceptor gss.Acceptor // of one that is under way
+	begun    time.Time    // before anything was read of the account
 
 	security gss.Context // of one that is complete
 	identity Identity
-	at       time.Time
 
 	recorded string // by what mechanism and as whom the last request was authenticated that had no handshake
 }
@@ -43,11 +43,11 @@ func (c *Connection) begin(h *HTTP) {
 	if certificate := c.Certificate(); certificate != nil {
 		bindings.EndPoint = gss.EndPoint(certificate)
 	}
-	c.acceptor = h.Acceptor(bindings)
+	c.acceptor, c.begun = h.Acceptor(bindings), h.Now()
 }
 
-func (c *Connection) establish(s gss.Context, i Identity, now time.Time) {
-	c.handshake = handshake{security: s, identity: i, at: now}
+func (c *Connection) establish(s gss.Context, i Identity) {
+	c.handshake = handshake{begun: c.begun, security: s, identity: i}
 }
 
 // established returns who has completed a handshake.

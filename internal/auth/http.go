@@ -102,9 +102,9 @@ func (h *HTTP) authenticate(ctx context.Context, r *http.Request, reply http.Hea
 	return Identity{}, errNothingShown
 }
 
-// still holds for each request what was true at the end of the handshake: an account may have been changed since.
+// still holds for each request what was true in the handshake: an account may have been changed since it began.
 func (h *HTTP) still(ctx context.Context, c *Connection, i Identity) error {
-	err := h.Accounts.Still(ctx, i, c.at)
+	err := h.Accounts.Still(ctx, i, c.begun)
 	if err != nil {
 		c.reset()
 	}
@@ -194,7 +194,7 @@ func (h *HTTP) handshake(ctx context.Context, r *http.Request, scheme, value str
 	if err != nil {
 		return Identity{}, err
 	}
-	connection.establish(established, i, h.Now())
+	connection.establish(established, i)
 	if len(answer) > 0 {
 		reply.Add("WWW-Authenticate", challenge)
 	}

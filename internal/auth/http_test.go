@@ -378,6 +378,33 @@ func TestAccountChangedAfterHandshake(t *testing.T) {
 	}
 }
 
+// changing changes the account while it is admitted: after it was read.
+type changing struct {
+	*book
+	clock *time.Time
+}
+
+func (c changing) Admit(ctx context.Context, a auth.Attempt, i gss.Initiator) (auth.Identity, error) {
+	identity, err := c.book.Admit(ctx, a, i)
+	c.changed = c.clock.Add(time.Second)
+	*c.clock = c.changed.Add(time.Second)
+	return identity, err
+}
+
+// TestAccountChangedInHandshake is of a change that the end of the handshake did not see.
+func TestAccountChangedInHandshake(t *testing.T) {
+	clock := noon
+	h := newHTTP(nil, nil)
+	h.Accounts, h.Now = changing{&book{}, &clock}, func() time.Time { return clock }
+	o := on{t, h, auth.NewConnection(nil)}
+	if _, _, err := o.send(negotiate("I am quick")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := o.send(); !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
 // TestBindings are those of the certificate that the connection has shown.
 func TestBindings(t *testing.T) {
 	leaf := &x509.Certificate{Raw: []byte("certificate"), SignatureAlgorithm: x509.ECDSAWithSHA256}
