@@ -66,6 +66,7 @@ var mayAsk = map[string]string{
 	"POST /v1/licenses": "", "POST /v1/licenses/validate": "", "POST /v1/licenses/renew": "", "POST /v1/licenses/release": "", // session hosts
 	"POST /v1/leases/{id}/renew": "",
 	"GET /v1/licenses":           all, "GET /v1/licenses/{id}": all, "GET /v1/leases": all, "GET /v1/hosts": all, "GET /v1/denials": all,
+	"GET /v1/audit":    all,
 	"GET /v1/accounts": administrators, "GET /v1/accounts/{name}": administrators, "PUT /v1/accounts/{name}": administrators,
 	"DELETE /v1/accounts/{name}": administrators,
 	"GET /v1/counters":           all, "GET /v1/keypacks": all, "GET /v1/events": all, "GET /v1/server": all, "GET /openapi.json": all, "GET /metrics": all,

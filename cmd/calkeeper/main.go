@@ -24,6 +24,7 @@ type cli struct {
 
 	Serve         serveCmd         `cmd:"" help:"Run a license server."`
 	Account       accountCmd       `cmd:"" help:"Accounts of a license server."`
+	Audit         auditCmd         `cmd:"" help:"Who has done what: list, verify and export the audit log."`
 	Clearinghouse clearinghouseCmd `cmd:"" help:"Run a clearinghouse, and what its operator does: sell, approve, look at the ledger."`
 	Activate      activateCmd      `cmd:"" help:"Activate, reactivate or deactivate a license server."`
 	Keypack       keypackCmd       `cmd:"" help:"List, install, import, convert and remove license key packs, and set their policies."`

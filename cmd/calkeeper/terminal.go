@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"text/tabwriter"
 
 	"golang.org/x/term"
+
+	"calkeeper/internal/printable"
 )
 
 // maxSecret is the most that is read of a password or code, in bytes.
@@ -26,10 +29,15 @@ type terminal struct {
 // print prints v as JSON, or what human prints.
 func (t *terminal) print(v any, human func(w io.Writer)) error {
 	if t.json {
-		e := json.NewEncoder(t.out)
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
 		e.SetIndent("", "  ")
 		e.SetEscapeHTML(false)
-		return e.Encode(v)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		_, err := io.WriteString(t.out, printable.JSON(b.String()))
+		return err
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	human(w)

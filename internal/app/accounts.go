@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"calkeeper/internal/accounts"
+	"calkeeper/internal/auditing"
 	"calkeeper/internal/store"
 	"calkeeper/internal/store/sqlite"
 )
@@ -23,6 +24,16 @@ func newAccounts(st store.Store, o LicenseServerOptions, realm string) *accounts
 	return accounts.New(st, accounts.Options{
 		KeyFile: cmp.Or(o.AccountKeyFile, filepath.Join(o.Dir, accountKey)), Realm: realm, Groups: o.RoleGroups, Now: time.Now, Logger: o.Logger,
 	})
+}
+
+// OpenAudit opens the audit log of a license server that is not running, of which HasLicenseServer says that it was. The caller calls
+// closing at the end.
+func OpenAudit(ctx context.Context, dir string, log *slog.Logger) (l *auditing.Log, closing func() error, err error) {
+	st, err := sqlite.Open(ctx, filepath.Join(dir, database), sqlite.Options{Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return auditing.New(st), st.Close, nil
 }
 
 // OpenAccounts opens the accounts of a license server that is not running, of which HasLicenseServer says that it was. keyFile is as in

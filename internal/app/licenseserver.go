@@ -19,6 +19,7 @@ import (
 
 	"calkeeper/internal/accounts"
 	"calkeeper/internal/activation"
+	"calkeeper/internal/auditing"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/auth/gss"
 	"calkeeper/internal/auth/kerberos"
@@ -210,7 +211,8 @@ func (l *LicenseServer) handler() (http.Handler, error) {
 		Now:           time.Now,
 	})
 	api := restapi.New(restapi.Options{
-		Issuance: l.Issuance, Accounts: l.Accounts, Activated: l.activated, ReceiptKey: l.receiptKey, ServerName: l.options.Name, Version: Version,
+		Issuance: l.Issuance, Accounts: l.Accounts, Audit: auditing.New(l.store), Activated: l.activated, ReceiptKey: l.receiptKey,
+		ServerName: l.options.Name, Version: Version,
 		AllowUnencrypted: l.options.AllowUnencrypted, Metrics: l.metrics.Handler(l.Issuance, l.options.Logger), Logger: l.options.Logger,
 		Limits: restapi.Limits{Rate: float64(l.options.APIRate), Burst: 2 * int(l.options.APIRate)},
 	})

@@ -7,13 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"calkeeper/internal/csvfile"
 )
 
-// writeCSV writes one table: a header, and a line for each entry, as RFC 4180 describes, in UTF-8.
-//
-// A spreadsheet takes a cell that begins with =, +, -, @ (or one of their wide forms), a tab or a line end for a formula. Names come
-// from outside, so such a cell gets an apostrophe in front. One that begins with an apostrophe gets another, so that a program that
-// takes the first apostrophe off reads what was reported.
+// writeCSV writes one table: a header, and a line for each entry, in UTF-8.
 func (r *Report) writeCSV(w io.Writer, name string) error {
 	for _, t := range r.tables() {
 		if t.name == name {
@@ -26,17 +24,19 @@ func (r *Report) writeCSV(w io.Writer, name string) error {
 func (t *table) writeCSV(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	for i, c := range t.columns {
-		writeCell(b, i, c.name)
+		csvfile.WriteCell(b, i, c.name)
 	}
-	b.WriteString("\r\n")
+	if err := csvfile.EndRow(b); err != nil {
+		return err
+	}
 	for row, err := range t.rows {
 		if err != nil {
 			return err
 		}
 		for i, cell := range row {
-			writeCell(b, i, csvText(cell))
+			csvfile.WriteCell(b, i, csvText(cell))
 		}
-		if _, err := b.WriteString("\r\n"); err != nil {
+		if err := csvfile.EndRow(b); err != nil {
 			return err
 		}
 	}
@@ -54,30 +54,7 @@ func csvText(cell any) string {
 		}
 		return timestamp(v)
 	case string:
-		if v != "" && strings.IndexAny(v, "'=+-@\t\r\n＝＋－＠") == 0 {
-			return "'" + v
-		}
-		return v
+		return csvfile.Text(v)
 	}
 	return ""
-}
-
-// writeCell writes the cell with that index in its row. What a spreadsheet of another country could take for the end of a cell is in
-// quotes, too: its separator may be a semicolon or a tab. An error stays in b.
-func writeCell(b *bufio.Writer, index int, text string) {
-	if index > 0 {
-		b.WriteByte(',')
-	}
-	if !strings.ContainsAny(text, "\",;\t\r\n") {
-		b.WriteString(text)
-		return
-	}
-	b.WriteByte('"')
-	for i, part := range strings.Split(text, `"`) {
-		if i > 0 {
-			b.WriteString(`""`)
-		}
-		b.WriteString(part)
-	}
-	b.WriteByte('"')
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"calkeeper/internal/accounts"
+	"calkeeper/internal/auditing"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -30,6 +31,7 @@ import (
 var (
 	_ restapi.Issuance = (*issuance.Service)(nil)
 	_ restapi.Accounts = (*accounts.Service)(nil)
+	_ restapi.Audit    = (*auditing.Log)(nil)
 )
 
 // Session hosts and accounts of the fixture.
@@ -154,7 +156,7 @@ func openHouse(t testing.TB, dir string, policies issuance.Policies, change func
 		must(t, err)
 	}
 	h.options = restapi.Options{
-		Issuance: h.service, Accounts: h.accounts, ServerName: "ls1.example.com", Version: "1.2.3", ReceiptKey: h.key,
+		Issuance: h.service, Accounts: h.accounts, Audit: auditing.New(h.store), ServerName: "ls1.example.com", Version: "1.2.3", ReceiptKey: h.key,
 		Activated: func(context.Context) (bool, error) { return true, nil },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "calkeeper_build_info 1\n")

@@ -135,6 +135,7 @@ func (s *server) openAPI() {
 				{Name: leaseTag, Description: "Sessions that use CALs, of session hosts that count sessions."},
 				{Name: hostTag, Description: "The license server security group."},
 				{Name: accountTag, Description: "Who may use the license server, apart from session hosts."},
+				{Name: auditTag, Description: "Who has done what, chained by hashes."},
 				{Name: statisticsTag, Description: "Counters, denials and events."},
 				{Name: serverTag, Description: "The license server itself."},
 			},

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"calkeeper/internal/accounts"
+	"calkeeper/internal/auditing"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -83,6 +84,11 @@ type Accounts interface {
 	Remove(ctx context.Context, actor, name string) error
 }
 
+// Audit is the audit log: *auditing.Log.
+type Audit interface {
+	Page(ctx context.Context, after uint64, limit int) (auditing.Page, error)
+}
+
 // Limits bounds what one client, and what all of them, can cost. A field that is zero has the default given with it.
 type Limits struct {
 	Rate         float64       // requests of one session host or account in a second: 200
@@ -114,10 +120,11 @@ func positive[N int | float64 | time.Duration](n, preset N) N {
 	return n
 }
 
-// Options are what the API is made of. Issuance, Accounts, Activated and ReceiptKey are needed.
+// Options are what the API is made of. Issuance, Accounts, Audit, Activated and ReceiptKey are needed.
 type Options struct {
 	Issuance            Issuance
 	Accounts            Accounts
+	Audit               Audit
 	Activated           func(context.Context) (bool, error)
 	ReceiptKey          ed25519.PrivateKey
 	ServerName, Version string
@@ -174,6 +181,7 @@ func newServer(o Options) *server {
 	s.leaseRoutes()
 	s.hostRoutes()
 	s.accountRoutes()
+	s.auditRoutes()
 	s.statisticsRoutes()
 	s.eventRoutes()
 	s.serverRoutes()

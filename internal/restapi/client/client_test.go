@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"calkeeper/internal/accounts"
+	"calkeeper/internal/auditing"
 	"calkeeper/internal/auth"
 	"calkeeper/internal/issuance"
 	"calkeeper/internal/licensing"
@@ -76,7 +77,7 @@ func newHouse(t *testing.T) *house {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	h.key = key.Public().(ed25519.PublicKey)
 	server := httptest.NewServer(restapi.New(restapi.Options{
-		Issuance: service, Accounts: people, ServerName: "ls1", Version: "1.2.3", ReceiptKey: key,
+		Issuance: service, Accounts: people, Audit: auditing.New(st), ServerName: "ls1", Version: "1.2.3", ReceiptKey: key,
 		Activated: func(context.Context) (bool, error) { return true, nil },
 	}))
 	t.Cleanup(server.Close)
@@ -134,6 +135,9 @@ func TestSessionHost(t *testing.T) {
 	if l, err := c.License(ctx, a.License.ID); err != nil || l.User != "ada" {
 		t.Errorf("the license: %+v, %v", l, err)
 	}
+	if _, err := c.Audit(ctx, 0, 0); licensing.KindOf(err) != licensing.Denied {
+		t.Errorf("the audit log: %v", err)
+	}
 	if page, err := c.Events(ctx, 0, 0, time.Minute); err != nil || len(page.Events) == 0 {
 		t.Errorf("events: %+v, %v", page, err)
 	}
@@ -173,6 +177,9 @@ func TestAdministrator(t *testing.T) {
 	}
 	if page, err := c.Denials(ctx, 0, 10); err != nil || len(page.Denials) != 1 || page.Denials[0].Reason != string(reason) {
 		t.Errorf("denials: %+v, %v", page, err)
+	}
+	if page, err := c.Audit(ctx, 1, 2); err != nil || len(page.Records) != 2 || page.Records[0].Seq != 2 || page.Next != 3 || page.Head.Seq <= 3 {
+		t.Errorf("audit records: %+v, %v", page, err)
 	}
 	if counters, err := c.Counters(ctx); err != nil || len(counters.Counters) != 2 || counters.Counters[1].Denied != 1 {
 		t.Errorf("counters: %+v, %v", counters, err)

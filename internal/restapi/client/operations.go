@@ -170,6 +170,11 @@ func (c *Client) Events(ctx context.Context, after uint64, limit int, wait time.
 	return page, c.within(ctx, c.options.Timeout+wait, http.MethodGet, path, nil, nil, &page)
 }
 
+// Audit returns a page of the audit records after one, oldest first, and the end of their hash chain at the same moment. A limit of 0 means 100.
+func (c *Client) Audit(ctx context.Context, after uint64, limit int) (page wire.AuditPage, err error) {
+	return page, c.do(ctx, http.MethodGet, query("/audit", "after", number(after), "limit", number(limit)), nil, nil, &page)
+}
+
 // Server returns what the license server says of itself.
 func (c *Client) Server(ctx context.Context) (s wire.Server, err error) {
 	return s, c.do(ctx, http.MethodGet, "/server", nil, nil, &s)

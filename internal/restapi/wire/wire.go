@@ -257,6 +257,35 @@ type EventPage struct {
 	Next   uint64  `json:"next" doc:"The value of after from which to go on."`
 }
 
+// AuditRecord is one record of the audit log. All members are always there.
+type AuditRecord struct {
+	Seq       uint64    `json:"seq"`
+	At        time.Time `json:"at"`
+	Actor     string    `json:"actor" doc:"An account, a session host, clearinghouse, or calkeeper."`
+	Action    string    `json:"action" example:"logon"`
+	KeyPackID uint32    `json:"keyPackId" format:"int64" doc:"0 if no key pack is concerned."`
+	LicenseID uint32    `json:"licenseId" format:"int64" doc:"0 if no license is concerned."`
+	Delta     int64     `json:"delta" doc:"By how many the total of the key pack has changed."`
+	Detail    string    `json:"detail"`
+	Remote    string    `json:"remote" doc:"IP address of the caller, local for the command line on the license server's machine; empty for what the license server does on its own."`
+	Mechanism string    `json:"mechanism" doc:"By which the caller was authenticated: Basic, Certificate, Token, NTLM, Kerberos."`
+	Hash      string    `json:"hash" doc:"Chains the record to all before it: SHA-256, hexadecimal digits. Empty for one from before there was a chain."`
+}
+
+// AuditHead is the end of the audit log's hash chain.
+type AuditHead struct {
+	Seq       uint64 `json:"seq" doc:"Of the newest record."`
+	Hash      string `json:"hash" doc:"Of the newest record."`
+	Unchained uint64 `json:"unchained" doc:"The seq up to which records are from before there was a chain; 0 if it was there from the beginning."`
+}
+
+// AuditPage are the audit records after one, oldest first.
+type AuditPage struct {
+	Records []AuditRecord `json:"records" nullable:"false"`
+	Next    uint64        `json:"next,omitempty" doc:"The value of after for the next page; absent at the end."`
+	Head    AuditHead     `json:"head" doc:"The end of the chain at the moment at which the records were read."`
+}
+
 // Server is what the license server says of itself.
 type Server struct {
 	Name       string `json:"name"`

@@ -1,0 +1,54 @@
+// Package auditfile writes and reads the audit log as JSON lines, from which its chain can be verified without the license server, and
+// writes it as comma-separated values. A line is what the REST API has of a record. docs/audit.md describes both.
+package auditfile
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"calkeeper/internal/restapi/wire"
+	"calkeeper/internal/store"
+)
+
+// Encode returns a record as the REST API has it.
+func Encode(r store.AuditRecord) wire.AuditRecord {
+	return wire.AuditRecord{
+		Seq: r.Seq, At: r.At.UTC(), Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID, Delta: r.Delta, Detail: r.Detail,
+		Remote: r.Remote, Mechanism: r.Mechanism, Hash: hex.EncodeToString(r.Hash),
+	}
+}
+
+// Decode returns the record that Encode was given. A time is of microseconds, as finer ones are not part of the chain.
+func Decode(r wire.AuditRecord) (store.AuditRecord, error) {
+	hash, err := decodeHash(r.Hash)
+	if err != nil {
+		return store.AuditRecord{}, fmt.Errorf("the hash of record %d: %w", r.Seq, err)
+	}
+	return store.AuditRecord{
+		Seq: r.Seq, At: r.At.UTC().Truncate(time.Microsecond), Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID,
+		Delta: r.Delta, Detail: r.Detail, Origin: store.Origin{Remote: r.Remote, Mechanism: r.Mechanism}, Hash: hash,
+	}, nil
+}
+
+// EncodeHead returns a head as the REST API has it.
+func EncodeHead(h store.AuditHead) wire.AuditHead {
+	return wire.AuditHead{Seq: h.Seq, Hash: hex.EncodeToString(h.Hash), Unchained: h.Unchained}
+}
+
+// DecodeHead returns the head that EncodeHead was given.
+func DecodeHead(h wire.AuditHead) (store.AuditHead, error) {
+	hash, err := decodeHash(h.Hash)
+	if err != nil {
+		return store.AuditHead{}, fmt.Errorf("the hash of the head: %w", err)
+	}
+	return store.AuditHead{Seq: h.Seq, Hash: hash, Unchained: h.Unchained}, nil
+}
+
+// decodeHash returns nil for the empty text.
+func decodeHash(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return hex.DecodeString(text)
+}
