@@ -102,8 +102,31 @@ func TestRealClients(t *testing.T) {
 		"pywinrm https": func(t *testing.T) session {
 			return newPywinrm(t, target.WSMans, target.User, target.Password, d.certificate())
 		},
-		"curl http":  func(*testing.T) session { return &curl{target.WSMan, target.User, target.Password, ""} },
-		"curl https": func(*testing.T) session { return &curl{target.WSMans, target.User, target.Password, d.certificate()} },
+		"pywinrm ntlm http": func(t *testing.T) session {
+			return startPywinrm(t, map[string]any{
+				"endpoint": target.WSMan, "transport": "ntlm", "username": target.User, "password": target.Password, "message_encryption": "always",
+			})
+		},
+		"pywinrm ntlm https": func(t *testing.T) session {
+			return startPywinrm(t, map[string]any{
+				"endpoint": target.WSMans, "transport": "ntlm", "username": target.User, "password": target.Password, "ca_trust_path": d.certificate(),
+			})
+		},
+		"pywinrm certificate": func(t *testing.T) session {
+			certificate, key := d.clientCertificate(t)
+			return startPywinrm(t, map[string]any{
+				"endpoint": target.WSMans, "transport": "certificate", "cert_pem": certificate, "cert_key_pem": key, "ca_trust_path": d.certificate(),
+			})
+		},
+		"curl http": func(*testing.T) session {
+			return &curl{url: target.WSMan, user: target.User, password: target.Password}
+		},
+		"curl https": func(*testing.T) session {
+			return &curl{url: target.WSMans, user: target.User, password: target.Password, authority: d.certificate()}
+		},
+		"curl ntlm https": func(*testing.T) session {
+			return &curl{url: target.WSMans, user: target.User, password: target.Password, authority: d.certificate(), scheme: "--ntlm"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := connect(t)
@@ -171,10 +194,12 @@ func clientPut(t *testing.T, s session, company string) {
 	}
 }
 
+func (m *demoServer) curl() *curl { return &curl{url: m.WSMan, user: m.User, password: m.Password} }
+
 // held returns how many CALs of a version and type a server of the demo has, and in how many key packs.
 func (m *demoServer) held(t *testing.T, version, productType uint32) (total uint64, packs int) {
 	t.Helper()
-	s := &curl{m.WSMan, m.User, m.Password, ""}
+	s := m.curl()
 	wql := fmt.Sprintf("select * from Win32_TSLicenseKeyPack where ProductVersionID = %d and ProductType = %d", version, productType)
 	for _, pack := range enumerate(t, s, "*", wql, 0) {
 		n, err := strconv.ParseUint(pack.values()["TotalLicenses"], 10, 32)
@@ -200,7 +225,7 @@ func (d *demo) moves(t *testing.T, version, productType uint32, count uint64, f 
 	if sourceBefore-sourceAfter != count || targetAfter-targetBefore != count || packsAfter != packsBefore+1 {
 		t.Errorf("the source had %d and has %d, the target had %d and has %d; want %d to move", sourceBefore, sourceAfter, targetBefore, targetAfter, count)
 	}
-	pack := get(t, &curl{d.Target.WSMan, d.Target.User, d.Target.Password, ""}, keyPackClass, map[string]string{"KeyPackId": out["KeyPackId"]}).values()
+	pack := get(t, d.Target.curl(), keyPackClass, map[string]string{"KeyPackId": out["KeyPackId"]}).values()
 	if pack["TotalLicenses"] != fmt.Sprint(count) || pack["AvailableLicenses"] != fmt.Sprint(count) {
 		t.Errorf("the new key pack is %v", pack)
 	}

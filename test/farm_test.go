@@ -51,9 +51,13 @@ type farm struct {
 	t             *testing.T
 	dir           string
 	listen        string // address of the clearinghouse
-	listenHTTPS   string // of the license servers that are started next; empty: HTTP alone
 	clearinghouse *app.Clearinghouse
 	organization  clearinghouse.NewOrganization
+
+	// Of the license servers that are started next.
+	listenHTTPS      string // empty: HTTP alone
+	allowUnencrypted bool
+	logger           *slog.Logger // nil: logger
 }
 
 // member is one license server of a farm.
@@ -159,10 +163,14 @@ func (f *farm) start(name, enrolmentKey string) *member {
 		f.t.Fatal(err)
 	}
 	putAccounts(f.t, m.dir)
+	log := f.logger
+	if log == nil {
+		log = logger(f.t)
+	}
 	var err error
 	m.LicenseServer, err = app.OpenLicenseServer(f.t.Context(), app.LicenseServerOptions{
 		Dir: m.dir, Name: m.name, Names: []string{"127.0.0.1", "fd00::1"}, ListenHTTP: "127.0.0.1:0", ListenHTTPS: f.listenHTTPS,
-		Authority: &f.clearinghouse.Authority, EnrolmentKey: enrolmentKey, Logger: logger(f.t),
+		Authority: &f.clearinghouse.Authority, EnrolmentKey: enrolmentKey, AllowUnencrypted: f.allowUnencrypted, Logger: log,
 	})
 	if err != nil {
 		f.t.Fatal(err)

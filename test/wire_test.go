@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -43,14 +44,21 @@ type pywinrm struct {
 	errors *bytes.Buffer
 }
 
-// newPywinrm starts a session. An authority is the PEM file to trust for https.
+// newPywinrm starts a session with Basic authentication. An authority is the PEM file to trust for https.
 func newPywinrm(t *testing.T, url, user, password, authority string) *pywinrm {
 	t.Helper()
 	options := map[string]any{"endpoint": url, "transport": "plaintext", "username": user, "password": password}
 	if authority != "" {
 		options["transport"], options["ca_trust_path"] = "ssl", authority
 	}
+	return startPywinrm(t, options)
+}
+
+// startPywinrm starts a session with options of winrm.protocol.Protocol.
+func startPywinrm(t *testing.T, options map[string]any) *pywinrm {
+	t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "testdata/session.py")
+	cmd.Env = append(os.Environ(), "OPENSSL_CONF=testdata/openssl.cnf")
 	p := &pywinrm{errors: &bytes.Buffer{}}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -100,7 +108,11 @@ func (p *pywinrm) send(t *testing.T, o operation) (string, string) {
 }
 
 // curl sends each request with a curl of its own.
-type curl struct{ url, user, password, authority string }
+type curl struct {
+	url, user, password, authority string
+
+	scheme string // its option for another than Basic: "--ntlm"
+}
 
 func (c *curl) send(t *testing.T, o operation) (string, string) {
 	t.Helper()
@@ -127,6 +139,9 @@ func (c *curl) send(t *testing.T, o operation) (string, string) {
 	args := []string{"-sS", "-u", c.user + ":" + c.password, "-H", "Content-Type: application/soap+xml;charset=UTF-8", "--data-binary", "@-"}
 	if c.authority != "" {
 		args = append(args, "--cacert", c.authority)
+	}
+	if c.scheme != "" {
+		args = append(args, c.scheme)
 	}
 	cmd := exec.Command("curl", append(args, "-w", "\n%{http_code}", c.url)...)
 	var errs bytes.Buffer
