@@ -35,6 +35,10 @@ func dial(b *testing.B, address string) *connection {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { conn.Close() })
+	return newConnection(conn)
+}
+
+func newConnection(conn net.Conn) *connection {
 	return &connection{conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 }
 
@@ -120,9 +124,14 @@ func addressOf(url string) string {
 	return address
 }
 
+// exchanger sends a request and returns the body of the answer.
+type exchanger interface {
+	exchange(request []byte) ([]byte, error)
+}
+
 // side is one of the two that are compared.
 type side struct {
-	connections []*connection
+	connections []exchanger
 	request     []byte
 	rounds      series            // how long each round took
 	cpu         series            // how long it kept processors busy: this process, server and client
@@ -131,9 +140,14 @@ type side struct {
 
 func newSide(b *testing.B, address string, request []byte, connections int) *side {
 	b.Helper()
+	return sideOf(request, connections, func() exchanger { return dial(b, address) })
+}
+
+// sideOf returns a side whose connections that function makes.
+func sideOf(request []byte, connections int, connect func() exchanger) *side {
 	s := &side{request: request, each: make([][]time.Duration, connections)}
 	for range connections {
-		s.connections = append(s.connections, dial(b, address))
+		s.connections = append(s.connections, connect())
 	}
 	return s
 }
@@ -188,8 +202,14 @@ const roundRequests = 640
 // compare lets both sides take turns. What the testing package measures itself is both, and both ends of the connections.
 func compare(b *testing.B, ours, reference *side) {
 	b.Helper()
+	compareRounds(b, ours, reference, roundRequests)
+}
+
+// compareRounds is compare with so many requests in a round.
+func compareRounds(b *testing.B, ours, reference *side, all int) {
+	b.Helper()
 	connections := len(ours.connections)
-	requests := roundRequests / connections
+	requests := all / connections
 	for _, s := range []*side{ours, reference} { // to warm up
 		s.round(b, requests)
 		s.rounds, s.cpu, s.each = nil, nil, make([][]time.Duration, connections)

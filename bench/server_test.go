@@ -98,13 +98,19 @@ func install(b *testing.B, dir string, packs int) {
 // length. It returns its address.
 func bare(b *testing.B, length int) string {
 	b.Helper()
-	answer := make([]byte, length)
-	for i := range answer {
-		answer[i] = 'x'
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
+	}
+	return bareOn(b, listener, length)
+}
+
+// bareOn is bare on that listener.
+func bareOn(b *testing.B, listener net.Listener, length int) string {
+	b.Helper()
+	answer := make([]byte, length)
+	for i := range answer {
+		answer[i] = 'x'
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
