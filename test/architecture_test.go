@@ -133,7 +133,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"wsman/client":            {"cim", "wsman/soap"},
 		"wsman/cimxmltest":        {"cim"},
 		"receipt":                 {"licensing"},
-		"restapi":                 {"licensing", "store", "issuance", "receipt", "auth", "auth/gss", "auth/ntlm", "accounts", "privatefile", "auditing", "restapi/wire"},
+		"restapi":                 {"licensing", "store", "issuance", "receipt", "auth", "auth/gss", "auth/ntlm", "accounts", "privatefile", "auditing", "auditfile", "csvfile", "printable", "restapi/wire"},
 		"restapi/wire":            {},
 		"restapi/client":          {"licensing", "restapi/wire"},
 		"agent":                   {"licensing", "receipt", "privatefile", "restapi/wire", "restapi/client"},

@@ -125,7 +125,7 @@ func (auditVerifyCmd) Help() string {
 	return `Exit code 6 means that the log is not what was recorded. What is not seen without an earlier head is a log that somebody has written anew from some record on: note heads elsewhere.
 
 Examples:
-  calkeeper audit verify --head 1204:87f2a6f05af2bab6d627d5dd5f5a5b3d4cc0b1a0915d86085dfe102615bc82f1
+  calkeeper audit verify --head 1204:7b79210090d61041a79a6fbaa0febf5a6a0dc3d1baa4e791ead03827e5671fd9
   calkeeper audit verify --dir /var/lib/calkeeper
   calkeeper audit verify --file audit.jsonl`
 }

@@ -97,6 +97,17 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	})
 }
 
+// TestImpossibleTime: whoever writes such a time into the database is found out, and hinders nobody.
+func TestImpossibleTime(t *testing.T) {
+	for _, micros := range []int64{9e18, -9e18} {
+		list, head := two(t)
+		list[1].At = time.UnixMicro(micros)
+		if v, err := verify(write(t, auditfile.JSONLines, list, head)); err != nil || v.Flaw == nil || v.Flaw.Seq != 2 {
+			t.Errorf("%d: %+v, %v; want a flaw at 2", micros, v.Flaw, err)
+		}
+	}
+}
+
 func two(t *testing.T) ([]store.AuditRecord, store.AuditHead) {
 	return chained(t,
 		store.AuditRecord{At: time.Date(2026, 11, 27, 12, 0, 0, 5000, time.UTC), Actor: "=ada", Action: "logon", Detail: "-1,\x1b[2J", Origin: store.Origin{Remote: "192.0.2.7", Mechanism: "Basic"}},

@@ -11,10 +11,15 @@ import (
 	"calkeeper/internal/store"
 )
 
-// Encode returns a record as the REST API has it.
+// Encode returns a record as the REST API has it. A time beyond the years 0 to 9999, which RFC 3339 cannot write, was not recorded by a
+// license server: it becomes the zero value, and the chain does not hold any more.
 func Encode(r store.AuditRecord) wire.AuditRecord {
+	at := r.At.UTC()
+	if at.Year() < 0 || at.Year() > 9999 {
+		at = time.Time{}
+	}
 	return wire.AuditRecord{
-		Seq: r.Seq, At: r.At.UTC(), Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID, Delta: r.Delta, Detail: r.Detail,
+		Seq: r.Seq, At: at, Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID, Delta: r.Delta, Detail: r.Detail,
 		Remote: r.Remote, Mechanism: r.Mechanism, Hash: hex.EncodeToString(r.Hash),
 	}
 }

@@ -2,9 +2,9 @@ package restapi
 
 import (
 	"context"
-	"encoding/hex"
 	"net/http"
 
+	"calkeeper/internal/auditfile"
 	"calkeeper/internal/restapi/wire"
 )
 
@@ -37,6 +37,7 @@ func (s *server) auditRecords(ctx context.Context, x *exchange, in *auditInput) 
 	if page.More {
 		next = page.Records[len(page.Records)-1].Seq
 	}
-	head := wire.AuditHead{Seq: page.Head.Seq, Hash: hex.EncodeToString(page.Head.Hash), Unchained: page.Head.Unchained}
-	return &auditOutput{x.link("/v1/audit", next), wire.AuditPage{Records: each(page.Records, encodeAuditRecord), Next: next, Head: head}}, nil
+	return &auditOutput{x.link("/v1/audit", next), wire.AuditPage{
+		Records: each(page.Records, auditfile.Encode), Next: next, Head: auditfile.EncodeHead(page.Head),
+	}}, nil
 }

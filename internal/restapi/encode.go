@@ -90,13 +90,6 @@ func encodeHost(h licensing.Host) wire.Host {
 	}
 }
 
-func encodeAuditRecord(r store.AuditRecord) wire.AuditRecord {
-	return wire.AuditRecord{
-		Seq: r.Seq, At: r.At.UTC(), Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID, Delta: r.Delta, Detail: r.Detail,
-		Remote: r.Remote, Mechanism: r.Mechanism, Hash: hex.EncodeToString(r.Hash),
-	}
-}
-
 func encodeEvent(r store.AuditRecord) wire.Event {
 	return wire.Event{
 		Seq: r.Seq, At: r.At.UTC(), Actor: r.Actor, Action: r.Action, KeyPackID: r.KeyPackID, LicenseID: r.LicenseID, Detail: r.Detail,
