@@ -28,7 +28,10 @@ func (c *Connection) accept(ctx context.Context, h *HTTP, token []byte) (answer 
 	answer, established, err = c.acceptor.Accept(ctx, token)
 	if begun && errors.Is(err, gss.ErrDefectiveToken) {
 		c.begin(h)
-		answer, established, err = c.acceptor.Accept(ctx, token)
+		// If it is no beginning either, what was wrong with it as the next token is what says more.
+		if first, complete, another := c.acceptor.Accept(ctx, token); another == nil {
+			answer, established, err = first, complete, nil
+		}
 	}
 	if err != nil {
 		c.reset()

@@ -117,15 +117,17 @@ func (h *HTTP) TakesSecrets(r *http.Request) bool {
 }
 
 func (h *HTTP) password(ctx context.Context, r *http.Request) (Identity, error) {
-	if !h.TakesSecrets(r) {
-		return Identity{}, ErrUnencrypted
-	}
 	user, password, ok := r.BasicAuth()
-	if !ok {
-		return Identity{}, ErrCredentials
-	}
 	connection := ConnectionOf(ctx)
 	a := attempt(r, "Basic", connection.first("Basic", user))
+	switch {
+	case !h.TakesSecrets(r):
+		h.Accounts.Refuse(ctx, a, &gss.Error{Status: gss.ErrBadMechanism, Mechanism: "Basic", Name: user, Detail: "the password came unencrypted"})
+		return Identity{}, ErrUnencrypted
+	case !ok:
+		h.Accounts.Refuse(ctx, a, &gss.Error{Status: gss.ErrDefectiveToken, Mechanism: "Basic", Detail: "it is not the base64 of user, colon and password"})
+		return Identity{}, ErrCredentials
+	}
 	i, err := h.Accounts.Password(ctx, a, user, password)
 	if err == nil {
 		connection.seen("Basic", user)
@@ -140,11 +142,14 @@ func (h *HTTP) certificate(ctx context.Context, r *http.Request, meant bool) (Id
 		return Identity{}, errNothingShown
 	}
 	leaf, now := r.TLS.PeerCertificates[0], h.Now()
-	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
-		return Identity{}, fmt.Errorf("%w: the client certificate is valid from %s to %s only", ErrCredentials, leaf.NotBefore.UTC(), leaf.NotAfter.UTC())
-	}
 	connection, sum := ConnectionOf(ctx), sha256.Sum256(leaf.Raw)
-	i, err := h.Accounts.Certificate(ctx, attempt(r, "Certificate", connection.first("Certificate", "")), sum[:])
+	a := attempt(r, "Certificate", connection.first("Certificate", ""))
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		detail := fmt.Sprintf("the client certificate %x is valid from %s to %s only", sum, leaf.NotBefore.UTC(), leaf.NotAfter.UTC())
+		h.Accounts.Refuse(ctx, a, &gss.Error{Status: gss.ErrCredentialsStale, Mechanism: "Certificate", Detail: detail})
+		return Identity{}, fmt.Errorf("%w: %s", ErrCredentials, detail)
+	}
+	i, err := h.Accounts.Certificate(ctx, a, sum[:])
 	switch {
 	case err == nil:
 		connection.seen("Certificate", "")
