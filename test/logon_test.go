@@ -20,15 +20,15 @@ import (
 	"calkeeper/internal/auth"
 )
 
-// newClientCertificate makes a certificate that nobody has issued, and returns its files.
-func newClientCertificate(t *testing.T) (certificate, key string) {
+// newClientCertificate makes a certificate that nobody has issued, valid until then, and returns its files.
+func newClientCertificate(t *testing.T, until time.Time) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ada"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ada"}, NotBefore: until.Add(-time.Hour), NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -52,7 +52,7 @@ func newClientCertificate(t *testing.T) (certificate, key string) {
 // clientCertificate makes one, and an Administrator of the target who logs on with it, as an administrator does that.
 func (d *demo) clientCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
-	certificate, key = newClientCertificate(t)
+	certificate, key = newClientCertificate(t, time.Now().Add(30*time.Minute))
 	cmd := exec.Command(program(t, shipped), "account", "set", "ada", "--role", "Administrator", "--certificate", certificate)
 	cmd.Env = append(os.Environ(), "CALKEEPER_SERVER="+d.Target.WSMan, "CALKEEPER_PASSWORD="+d.Target.Password)
 	if out, err := cmd.CombinedOutput(); err != nil {
