@@ -41,6 +41,10 @@ func (s *Service) NTHash(ctx context.Context, user string) (hash [16]byte, err e
 		sealed = make([]byte, 12+len(hash)+16)
 	}
 	text, err := s.unseal(a.Name, sealed)
+	// Others may have failed while the store and the key were read: many guesses at once must not be more than one after the other.
+	if _, _, wait := s.held(from); wait > 0 {
+		return hash, &auth.LockedError{Wait: wait}
+	}
 	switch {
 	case a.NTHash == nil || err == nil && len(text) != len(hash):
 		return hash, errNoNTHash

@@ -2,8 +2,10 @@ package accounts_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -178,4 +180,39 @@ func TestNTHashIsLocked(t *testing.T) {
 	if _, err := h.Admit(ctx, ntlm, gss.Initiator{Mechanism: "NTLM", Name: "ada"}); !errors.Is(err, auth.ErrCredentials) {
 		t.Errorf("one who has left NTLM meanwhile: %v", err)
 	}
+}
+
+// TestNTHashIsLockedMeanwhile: guesses that wait for the store together are held back like those that come one after the other.
+func TestNTHashIsLockedMeanwhile(t *testing.T) {
+	for _, user := range []string{"ada", "nobody"} {
+		h := newHouse(t)
+		h.set(accounts.Change{Name: "ada", Role: auth.Operator, Password: "Password", NTLM: new(true)})
+		st := &meeting{Store: h.store}
+		h.store = st
+		h.open()
+		st.others = func() {
+			for i := range 6 {
+				h.Refuse(t.Context(), auth.Attempt{Remote: fmt.Sprintf("203.0.113.%d", i), Mechanism: "NTLM"},
+					&gss.Error{Status: gss.ErrDefectiveCred, Mechanism: "NTLM", Name: user})
+			}
+		}
+		hash, err := h.NTHash(store.WithOrigin(t.Context(), store.Origin{Remote: here}), user)
+		if l, ok := errors.AsType[*auth.LockedError](err); !ok || l.Wait != time.Second || hash != [16]byte{} {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+}
+
+// meeting lets others come first while the store is read.
+type meeting struct {
+	store.Store
+	others func()
+}
+
+func (m *meeting) View(ctx context.Context, fn func(store.Reader) error) error {
+	if others := m.others; others != nil {
+		m.others = nil
+		others()
+	}
+	return m.Store.View(ctx, fn)
 }
