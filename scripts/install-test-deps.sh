@@ -9,7 +9,7 @@ for package in \
 	curl ca-certificates python3 python3-winrm poppler-utils \
 	xrdp xorgxrdp xauth xterm freerdp2-x11 xvfb iproute2 \
 	samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils \
-	krb5-kdc krb5-admin-server krb5-user python3-gssapi python3-requests-kerberos; do
+	krb5-kdc krb5-admin-server krb5-user python3-gssapi python3-requests-kerberos faketime; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

@@ -25,6 +25,7 @@ func TestActiveDirectory(t *testing.T) {
 		t.Run("Role", d.role)
 		t.Run("TwoAtOnce", d.twoAtOnce)
 		t.Run("NobodyElseGetsThePassword", d.untrusted)
+		t.Run("Kerberos", d.kerberos)
 		t.Run("AwayAndBack", d.away)
 	})
 }

@@ -126,19 +126,38 @@ func (d *domain) start() {
 // seed adds the accounts.
 func (d *domain) seed() {
 	d.t.Helper()
-	var ldif strings.Builder
-	entry := func(dn string, attributes ...string) {
-		fmt.Fprintf(&ldif, "dn:: %s\n%s\n\n", base64.StdEncoding.EncodeToString([]byte(dn)), strings.Join(attributes, "\n"))
+	entries := []entry{
+		{hostileOU, []string{"objectClass: organizationalUnit"}},
+		{ls1DN, []string{"objectClass: computer", "sAMAccountName: LS1$", "userAccountControl: 4096"}},
+		{ls2DN, []string{"objectClass: computer", "sAMAccountName: LS2$", "userAccountControl: 4096"}},
 	}
-	entry(hostileOU, "objectClass: organizationalUnit")
-	entry(ls1DN, "objectClass: computer", "sAMAccountName: LS1$", "userAccountControl: 4096")
-	entry(ls2DN, "objectClass: computer", "sAMAccountName: LS2$", "userAccountControl: 4096")
 	for _, user := range []string{delegated, withoutRights} {
 		name, _, _ := strings.Cut(user, "@")
-		entry("CN="+name+",CN=Users,"+domainDN, "objectClass: user", "sAMAccountName: "+name, "userPrincipalName: "+user,
-			"unicodePwd:: "+unicodePwd(servicePassword), "userAccountControl: 512")
+		entries = append(entries, userEntry(name, servicePassword, 512, "userPrincipalName: "+user))
 	}
-	file := filepath.Join(d.t.TempDir(), "seed.ldif")
+	d.change(entries...)
+}
+
+// entry is one of an LDIF file: a new one, or, if its lines begin with changetype, a change.
+type entry struct {
+	dn    string
+	lines []string
+}
+
+// userEntry is a new user with that userAccountControl, and more attributes.
+func userEntry(name, password string, control uint32, more ...string) entry {
+	return entry{"CN=" + name + ",CN=Users," + domainDN, append([]string{"objectClass: user", "sAMAccountName: " + name,
+		"unicodePwd:: " + unicodePwd(password), fmt.Sprint("userAccountControl: ", control)}, more...)}
+}
+
+// change changes the directory.
+func (d *domain) change(entries ...entry) {
+	d.t.Helper()
+	var ldif strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&ldif, "dn:: %s\n%s\n\n", base64.StdEncoding.EncodeToString([]byte(e.dn)), strings.Join(e.lines, "\n"))
+	}
+	file := filepath.Join(d.t.TempDir(), "change.ldif")
 	if err := os.WriteFile(file, []byte(ldif.String()), 0o600); err != nil {
 		d.t.Fatal(err)
 	}

@@ -39,6 +39,8 @@ type licenseServer struct {
 	password string // file with the password of its service account
 	process  *machine.Daemon
 	client   *client.Client
+	url      string // of WS-Management over HTTP
+	secure   string // over HTTPS, empty if there is none
 }
 
 // newLicenseServer runs a license server whose service account is user. settings are lines of its configuration beside those of the
@@ -48,9 +50,9 @@ func (d *domain) newLicenseServer(t *testing.T, name, user, password string, set
 	l := &licenseServer{t: t, dir: t.TempDir()}
 	l.password = filepath.Join(l.dir, "directory-password")
 	l.setPassword(password)
-	lines := []string{`name = "` + name + `.example.com"`, `listen-http = "127.0.0.1:0"`, `listen-https = ""`, `dir = "ls"`, `ready-file = "ready.json"`,
+	lines := []string{`name = "` + name + `.example.com"`, `listen-http = "127.0.0.1:0"`, `dir = "ls"`, `ready-file = "ready.json"`,
 		`directory-password-file = "directory-password"`, `directory-user = '` + user + `'`}
-	for key, value := range map[string]string{"directory-url": "ldaps://" + domainHost, "directory-ca-file": d.ca} {
+	for key, value := range map[string]string{"listen-https": "", "directory-url": "ldaps://" + domainHost, "directory-ca-file": d.ca} {
 		if !strings.Contains(strings.Join(settings, "\n"), key+" = ") {
 			lines = append(lines, key+` = "`+value+`"`)
 		}
@@ -75,10 +77,11 @@ func (d *domain) newLicenseServer(t *testing.T, name, user, password string, set
 	if err != nil {
 		t.Fatal(err)
 	}
-	var addresses struct{ WSMan string }
+	var addresses struct{ WSMan, WSMans string }
 	if err := json.Unmarshal(text, &addresses); err != nil {
 		t.Fatal(err)
 	}
+	l.url, l.secure = addresses.WSMan, addresses.WSMans
 	if l.client, err = client.New(client.Options{URL: addresses.WSMan, User: "Administrator", Password: adminPassword}); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +158,9 @@ func (l *licenseServer) logged(words ...string) {
 	for _, word := range words {
 		machine.Await(l.t, "the log says "+word, func() bool { return strings.Contains(l.process.Output(), word) })
 	}
-	for _, secret := range []string{domainPassword, servicePassword, wrongPassword, adminPassword} {
+	for _, secret := range []string{
+		domainPassword, servicePassword, wrongPassword, adminPassword, userPassword, principalPassword, rotatedPassword,
+	} {
 		if strings.Contains(l.process.Output(), secret) {
 			l.t.Errorf("the log has the password %s", secret)
 		}
