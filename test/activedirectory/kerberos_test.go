@@ -5,6 +5,7 @@ package activedirectory_test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,6 +59,7 @@ func (d *domain) kerberos(t *testing.T) {
 		{"WhoIsInNoGroupMayNothing", (*principals).noGroup},
 		{"WithoutAPACThereIsNoRole", (*principals).noPAC},
 		{"AnotherServicesTicket", (*principals).wrongService},
+		{"ATicketOfRC4", (*principals).rc4},
 		{"AClockThatIsWrong", (*principals).wrongClock},
 		{"WhatIsNotSealedIsRefused", (*principals).unsealed},
 		{"NTLMIsForLocalAccounts", (*principals).ntlm},
@@ -76,6 +78,8 @@ func (d *domain) kerberos(t *testing.T) {
 		"ada"+from+"logon|no account and no group gives a role\n", // without a PAC
 		"|logon refused|credentials are wrong: wrong SPN: the ticket is for cifs/ls1.example.com@EXAMPLE.COM",
 		"|logon refused|credentials are wrong: the ticket for HTTP/other.example.com@EXAMPLE.COM",
+		"nobody"+from+"logon|Operator\n", // with an account
+		"|logon refused|credentials are wrong: the ticket for HTTP/legacy.example.com@EXAMPLE.COM is encrypted with RC4, which is not allowed",
 		"ada"+from+"logon refused|credentials have expired: the client's clock is 10m0s ahead",
 		"ada|NTLM|127.0.0.1|logon refused|credentials are wrong",
 		"|logon refused|credentials are wrong: the ticket is for HTTP/ls1.example.com@EXAMPLE.COM kvno 3 aes256-cts-hmac-sha1-96, and there is no such key",
@@ -118,9 +122,8 @@ func (p *principals) domainAdmin(t *testing.T) {
 	// python3-winrm wants to know that it is the right server, and takes no answer otherwise.
 	for n, options := range []map[string]any{
 		{"endpoint": url},
-		{"endpoint": p.server.secure, "kerberos_hostname_override": "ls1.example.com"},
 		{"endpoint": url, "service": "WSMAN"},
-		{"endpoint": url, "service": "HOST"},
+		{"endpoint": p.server.secure, "service": "HOST", "kerberos_hostname_override": "ls1.example.com"},
 	} {
 		options["ca_trust_path"] = p.server.authority()
 		company := fmt.Sprint("Ada by python3-winrm ", n)
@@ -170,7 +173,31 @@ func (u user) nothing(url string) {
 }
 
 func (p *principals) noGroup(t *testing.T) {
-	p.logOn(t, "nobody").nothing(at("ls1.example.com", p.server.secure))
+	nobody, url := p.logOn(t, "nobody"), at("ls1.example.com", p.server.secure)
+	nobody.nothing(url)
+	p.server.setRole("nobody@EXAMPLE.COM", "Operator")
+	granted(t, nobody.curl(generateReport, url), "<p:ReturnValue>2147749900</p:ReturnValue>")
+	denied(t, nobody.curl(putCompany("Nobody"), url))
+}
+
+// setRole makes an account of a principal.
+func (l *licenseServer) setRole(principal, role string) {
+	l.t.Helper()
+	api := strings.Replace(l.url, "/wsman", "/v1/accounts/", 1) + principal
+	r, err := http.NewRequestWithContext(l.t.Context(), http.MethodPut, api, strings.NewReader(`{"role":"`+role+`"}`))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r.SetBasicAuth("Administrator", adminPassword)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		l.t.Fatal(answer.Status)
+	}
 }
 
 // noPAC: the KDC leaves out what tells the groups of a Domain Admin.
@@ -182,6 +209,11 @@ func (p *principals) wrongService(t *testing.T) {
 	nobody := p.logOn(t, "nobody")
 	refused(t, nobody.curl(getServer, at("ls1.example.com", p.server.secure), "curl", "--negotiate", "-u", ":", "--service-name", "cifs"))
 	refused(t, nobody.curl(getServer, at("other.example.com", p.server.secure)))
+}
+
+// rc4: so the KDC encrypts tickets for an account that is not marked for AES, even if the user's are all AES.
+func (p *principals) rc4(t *testing.T) {
+	refused(t, p.logOn(t, "ada").curl(getServer, at("legacy.example.com", p.server.secure)))
 }
 
 func (p *principals) wrongClock(t *testing.T) {

@@ -32,12 +32,11 @@ const (
 
 const (
 	operatorsDN = "CN=CAL Operators,CN=Users," + domainDN
-	plainDN     = "CN=plain,CN=Users," + domainDN
 	aes         = "msDS-SupportedEncryptionTypes: 24" // else tickets are encrypted with RC4
 )
 
 // principals is what the domain has for Kerberos: the license server as LS1$, for plain.example.com as an account whose tickets have no
-// PAC, and users. other.example.com is another service.
+// PAC, for legacy.example.com as one whose tickets are encrypted with RC4, and users. other.example.com is another service.
 type principals struct {
 	*domain
 	dir    string
@@ -65,6 +64,7 @@ func newPrincipals(d *domain) *principals {
 		service(ls1DN, "HTTP/ls1.example.com", "WSMAN/ls1.example.com", "HOST/ls1.example.com", "HOST/ls1", "cifs/ls1.example.com"),
 		service(ls2DN, "HTTP/other.example.com"),
 		userEntry("plain", principalPassword, normalAccount|noAuthDataRequired, aes, "servicePrincipalName: HTTP/plain.example.com"),
+		userEntry("legacy", principalPassword, normalAccount, "msDS-SupportedEncryptionTypes: 4", "servicePrincipalName: HTTP/legacy.example.com"),
 		userEntry("ada", userPassword, normalAccount), userEntry("olga", userPassword, normalAccount), userEntry("nobody", userPassword, normalAccount),
 		userEntry("expired", userPassword, normalAccount, "accountExpires: "+longAgo),
 		entry{"CN=Domain Admins,CN=Users," + domainDN, []string{"changetype: modify", "add: member", "member: CN=ada,CN=Users," + domainDN}},
@@ -81,6 +81,7 @@ func newPrincipals(d *domain) *principals {
 	p.role = `role-group = ["` + p.sid(operatorsDN) + `=Operator"]`
 	p.export(p.keytab, "LS1$")
 	p.export(p.keytab, "HTTP/plain.example.com")
+	p.export(p.keytab, "HTTP/legacy.example.com")
 	p.write("krb5.conf", `[libdefaults]
 	default_realm = EXAMPLE.COM
 	dns_lookup_kdc = false
@@ -130,7 +131,7 @@ func (p *principals) write(name, text string) {
 func (p *principals) serve(settings ...string) *licenseServer {
 	p.t.Helper()
 	return p.newLicenseServer(p.t, "ls1", delegated, servicePassword,
-		append(settings, `listen-https = "127.0.0.1:0"`, `alias = ["plain.example.com", "other.example.com"]`, `kerberos-keytab = "`+p.keytab+`"`, p.role)...)
+		append(settings, `listen-https = "127.0.0.1:0"`, `alias = ["plain.example.com", "other.example.com", "legacy.example.com"]`, `kerberos-keytab = "`+p.keytab+`"`, p.role)...)
 }
 
 // pykerberos has python3-winrm use ours, which can seal and bind.

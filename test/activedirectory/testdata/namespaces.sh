@@ -16,7 +16,7 @@ cp -a /etc/. /run/etc
 mount --bind /run/etc /etc
 
 hostname dc1
-echo '127.0.0.1 dc1.example.com dc1 localhost ls1.example.com plain.example.com other.example.com' >/etc/hosts
+echo '127.0.0.1 dc1.example.com dc1 localhost ls1.example.com plain.example.com other.example.com legacy.example.com' >/etc/hosts
 printf 'nameserver 127.0.0.1\nsearch example.com\n' >/etc/resolv.conf
 rm -f /etc/samba/smb.conf # Debian's is none of a domain controller
 
