@@ -116,6 +116,20 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// TestCertificateThatIsJustThere is of a client that shows one to every server, before it authenticates otherwise.
+func TestCertificateThatIsJustThere(t *testing.T) {
+	h := newHouse(t)
+	n := len(h.records(0))
+	from := auth.Attempt{Remote: here, Mechanism: "Certificate", First: true, Unasked: true}
+	for range 30 {
+		if i, err := h.Certificate(t.Context(), from, bytes.Repeat([]byte{2}, 32)); err != auth.ErrCredentials || i != (auth.Identity{}) {
+			t.Fatalf("%+v, %v", i, err)
+		}
+	}
+	h.recorded(n)
+	must(t, h.Open(t.Context(), auth.Attempt{Remote: here, Mechanism: "Negotiate"}))
+}
+
 func TestRefuse(t *testing.T) {
 	h := newHouse(t)
 	n := len(h.records(0))

@@ -111,6 +111,9 @@ func (s *Service) Certificate(ctx context.Context, from auth.Attempt, sha256 []b
 		account, err = r.AccountByCertificate(sha256)
 		return err
 	})
+	if licensing.KindOf(err) == licensing.NotFound && from.Unasked {
+		return auth.Identity{}, auth.ErrCredentials
+	}
 	if licensing.KindOf(err) == licensing.NotFound {
 		// There is nothing to guess; the address is held back for the records that it would make.
 		a := attempt{Attempt: from}

@@ -31,4 +31,7 @@ type Attempt struct {
 	// First means that nobody was authenticated like this on the connection before: a success is recorded. What only repeats
 	// it, as Basic does with each request, is not.
 	First bool
+	// Unasked means that the client did not say that it authenticates so: a certificate may be shown to any server. It is no failure
+	// if there is no account for it.
+	Unasked bool
 }

@@ -144,9 +144,12 @@ func (h *HTTP) certificate(ctx context.Context, r *http.Request, meant bool) (Id
 	leaf, now := r.TLS.PeerCertificates[0], h.Now()
 	connection, sum := ConnectionOf(ctx), sha256.Sum256(leaf.Raw)
 	a := attempt(r, "Certificate", connection.first("Certificate", ""))
+	a.Unasked = !meant
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		detail := fmt.Sprintf("the client certificate %x is valid from %s to %s only", sum, leaf.NotBefore.UTC(), leaf.NotAfter.UTC())
-		h.Accounts.Refuse(ctx, a, &gss.Error{Status: gss.ErrCredentialsStale, Mechanism: "Certificate", Detail: detail})
+		if meant {
+			h.Accounts.Refuse(ctx, a, &gss.Error{Status: gss.ErrCredentialsStale, Mechanism: "Certificate", Detail: detail})
+		}
 		return Identity{}, fmt.Errorf("%w: %s", ErrCredentials, detail)
 	}
 	i, err := h.Accounts.Certificate(ctx, a, sum[:])

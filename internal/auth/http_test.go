@@ -480,6 +480,9 @@ func TestClientCertificate(t *testing.T) {
 			}
 			r.TLS.PeerCertificates = []*x509.Certificate{leaf}
 			ctx, err := newHTTP(b, nil).Authenticate(r.Context(), r, http.Header{})
+			if len(b.attempts) > 0 && b.attempts[0].Unasked != (test.authorization == nil) {
+				t.Errorf("attempt %+v", b.attempts[0])
+			}
 			if (err == nil) != test.want || test.want != (auth.FromContext(ctx).User == "certificate") {
 				t.Errorf("%+v, %v", auth.FromContext(ctx), err)
 			}
