@@ -59,6 +59,7 @@ func handshakeScheme(scheme string) string {
 var (
 	errNothingShown = errors.New("nothing was shown that authenticates")
 	errAmbiguous    = errors.New("there is more than one Authorization header")
+	errExpired      = errors.New("the ticket that was shown has expired: authenticate again")
 	errProxy        = errors.New("a handshake holds for a connection, and a proxy shares connections: authenticate without one, or with Basic over TLS")
 )
 
@@ -104,6 +105,10 @@ func (h *HTTP) authenticate(ctx context.Context, r *http.Request, reply http.Hea
 
 // still holds for each request what was true in the handshake: an account may have been changed since it began.
 func (h *HTTP) still(ctx context.Context, c *Connection, i Identity) error {
+	if end := c.security.Initiator().Expires; !end.IsZero() && h.Now().After(end) {
+		c.reset()
+		return errExpired
+	}
 	err := h.Accounts.Still(ctx, i, c.begun)
 	if err != nil {
 		c.reset()

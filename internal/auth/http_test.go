@@ -109,7 +109,11 @@ type secured struct {
 }
 
 func (c *secured) Initiator() gss.Initiator {
-	return gss.Initiator{Mechanism: "Scripted", Name: c.name}
+	i := gss.Initiator{Mechanism: "Scripted", Name: c.name}
+	if c.name == "cinderella" {
+		i.Expires = noon.Add(12 * time.Hour)
+	}
+	return i
 }
 
 // newHTTP returns what is tested; bindings notes those of the last handshake.
@@ -375,6 +379,36 @@ func TestAccountChangedAfterHandshake(t *testing.T) {
 	for range 2 {
 		if _, _, err := o.send(); err == nil {
 			t.Error("still authenticated")
+		}
+	}
+}
+
+// TestTicketExpires ends what rests on it: whom the domain controllers have locked out does not get another one.
+func TestTicketExpires(t *testing.T) {
+	clock := noon
+	h := newHTTP(&book{}, nil)
+	h.Now = func() time.Time { return clock }
+	o := on{t, h, auth.NewConnection(nil)}
+	handshake := func() {
+		t.Helper()
+		_, _, _ = o.send(negotiate("hello"))
+		if _, _, err := o.send(negotiate("I am cinderella")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handshake()
+	clock = noon.Add(12 * time.Hour)
+	if i, _, err := o.send(); err != nil || i.User != "cinderella" {
+		t.Errorf("until then: %+v, %v", i, err)
+	}
+	clock = clock.Add(1)
+	for range 2 {
+		var refusal *auth.Refusal
+		if _, _, err := o.send(); !errors.As(err, &refusal) || refusal.StatusCode() != 401 {
+			t.Errorf("after it: %v", err)
+		}
+		if c, _ := o.security(); c != nil {
+			t.Error("messages are still sealed")
 		}
 	}
 }

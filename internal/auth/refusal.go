@@ -31,7 +31,7 @@ func (r *Refusal) StatusCode() int {
 	_, locked := errors.AsType[*LockedError](r.err)
 	switch {
 	case r.err == nil, locked, gss.StatusOf(r.err) != nil, errors.Is(r.err, ErrCredentials), errors.Is(r.err, ErrUnencrypted),
-		errors.Is(r.err, errNothingShown), errors.Is(r.err, errAmbiguous), errors.Is(r.err, errProxy):
+		errors.Is(r.err, errNothingShown), errors.Is(r.err, errAmbiguous), errors.Is(r.err, errProxy), errors.Is(r.err, errExpired):
 		return http.StatusUnauthorized
 	case errors.Is(r.err, ErrBusy), errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
@@ -55,7 +55,7 @@ func (r *Refusal) RetryAfter() time.Duration {
 
 // Explanation tells the caller what he can do about it, and nothing of what was compared.
 func (r *Refusal) Explanation() string {
-	for _, err := range []error{ErrUnencrypted, ErrBusy, errAmbiguous, errProxy} {
+	for _, err := range []error{ErrUnencrypted, ErrBusy, errAmbiguous, errProxy, errExpired} {
 		if errors.Is(r.err, err) {
 			return err.Error()
 		}

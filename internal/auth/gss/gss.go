@@ -7,6 +7,7 @@ package gss
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // The statuses of RFC 2743, section 1.2.1.1, with which an Acceptor or a Context refuses. They are in the chain of an Error.
@@ -54,10 +55,11 @@ func (e *Error) Unwrap() error { return e.Status }
 
 // Initiator is who established a context, as the mechanism has proved it.
 type Initiator struct {
-	Mechanism string   // "NTLM" or "Kerberos"
-	Name      string   // NTLM: the account's name, without a domain; Kerberos: principal@REALM
-	Realm     string   // Kerberos: the initiator's realm
-	SIDs      []string // Kerberos: of the user and its groups, from a PAC whose signature was verified (MS-PAC)
+	Mechanism string    // "NTLM" or "Kerberos"
+	Name      string    // NTLM: the account's name, without a domain; Kerberos: principal@REALM
+	Realm     string    // Kerberos: the initiator's realm
+	Expires   time.Time // Kerberos: when the ticket does, and the skew of clocks has passed; zero: never
+	SIDs      []string  // Kerberos: of the user and its groups, from a PAC whose signature was verified (MS-PAC)
 }
 
 // Acceptor establishes one context with one initiator (GSS_Accept_sec_context). It is not safe for concurrent use.

@@ -60,7 +60,8 @@ func TestAccept(t *testing.T) {
 			o := w.offer(aes256)
 			change(o)
 			i, c := w.establish(o)
-			if got := c.Initiator(); got.Mechanism != "Kerberos" || got.Name != "alice@"+realm || got.Realm != realm || got.SIDs != nil {
+			if got := c.Initiator(); got.Mechanism != "Kerberos" || got.Name != "alice@"+realm || got.Realm != realm || got.SIDs != nil ||
+				!got.Expires.Equal(o.ticket.EndTime.Add(5*time.Minute)) || got.Expires.Before(w.now) {
 				t.Errorf("the initiator is %+v", got)
 			}
 			converse(t, i, c)

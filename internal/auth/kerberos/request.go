@@ -85,7 +85,7 @@ func (a *Acceptor) verify(message []byte) (*request, error) {
 	if err := a.bindings.Check(sum.bindings); err != nil {
 		return nil, refuse(gss.ErrBadBindings, "%s", strings.TrimPrefix(err.Error(), gss.ErrBadBindings.Error()+": "))
 	}
-	r.initiator = gss.Initiator{Mechanism: mechanism, Name: a.claimed, Realm: ticket.CRealm}
+	r.initiator = gss.Initiator{Mechanism: mechanism, Name: a.claimed, Realm: ticket.CRealm, Expires: ticket.EndTime.Add(a.service.skew)}
 	if r.initiator.SIDs, err = readSIDs(ticket.AuthorizationData, ticketKey); err != nil {
 		return nil, err
 	}
