@@ -38,7 +38,8 @@ type Service struct {
 	remembered       *remembered
 	queue            *queue
 	changes          atomic.Uint64 // of accounts: nobody else writes them while the license server runs
-	turnedAway       atomic.Int64  // attempts that the queue had no place for, since the last record
+	changed          lastChange
+	turnedAway       atomic.Int64 // attempts that the queue had no place for, since the last record
 	derive           func(password string, salt []byte, c cost) []byte
 }
 

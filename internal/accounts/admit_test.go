@@ -190,3 +190,33 @@ func TestStill(t *testing.T) {
 	h.set(accounts.Change{Name: "bob@" + realm, Role: auth.Auditor})
 	still(bob, auth.ErrCredentials)
 }
+
+// TestStillReadsNothing as long as no account has changed since.
+func TestStillReadsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Auditor})
+	st := &counting{Store: h.store}
+	h.store = st
+	h.open()
+	since := h.clock()
+	i, err := h.Admit(t.Context(), kerberos, gss.Initiator{Mechanism: "Kerberos", Name: "ada@" + realm, Realm: realm})
+	must(t, err)
+	reads := func(want int64) {
+		t.Helper()
+		before := st.reads.Load()
+		for range 3 {
+			must(t, h.Still(t.Context(), i, since))
+		}
+		if n := st.reads.Load() - before; n != want {
+			t.Errorf("the store was read %d times, not %d", n, want)
+		}
+	}
+	reads(0)
+	h.pass(time.Second)
+	h.set(accounts.Change{Name: "bob@" + realm, Role: auth.Auditor})
+	reads(3)
+	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Operator})
+	if err := h.Still(t.Context(), i, since); !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("after a change: %v", err)
+	}
+}

@@ -164,9 +164,12 @@ func (s *Service) Open(ctx context.Context, from auth.Attempt) error {
 	return s.holdBack(ctx, attempt{Attempt: from})
 }
 
-// Still tells whether one who was authenticated at an instant is still what he was then: his account was neither changed nor removed, and,
-// if a group gave his role, there is still none. The error is auth.ErrCredentials or the store's.
+// Still tells whether one whose authentication began at an instant is still what he was then: his account was neither changed nor removed,
+// and, if a group gave his role, there is still none. The error is auth.ErrCredentials or the store's.
 func (s *Service) Still(ctx context.Context, i auth.Identity, since time.Time) error {
+	if s.changed.before(since) {
+		return nil
+	}
 	account, err := s.find(ctx, i.User)
 	if err == nil && ((account.Name == "") != i.ByGroup || account.Changed.After(since)) {
 		err = auth.ErrCredentials

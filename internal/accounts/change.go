@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -55,7 +57,7 @@ func (s *Service) Set(ctx context.Context, actor string, c Change) error {
 		hash = s.newHash(c.Password, cost)
 		s.queue.leave(administration)
 	}
-	defer s.changes.Add(1)
+	defer s.noteChange()
 	return s.store.Update(ctx, func(tx store.Tx) error {
 		list, err := tx.Accounts()
 		if err != nil {
@@ -91,6 +93,32 @@ func (s *Service) Set(ctx context.Context, actor string, c Change) error {
 		}
 		return s.auditChange(ctx, tx, actor, "set account", what+": "+strings.Join(changes, ", "))
 	})
+}
+
+// noteChange has what is known of accounts read anew. It is called after the commit, or what may be one.
+func (s *Service) noteChange() {
+	s.changes.Add(1)
+	s.changed.note(s.Now)
+}
+
+// lastChange is when an account changed last, in the life of the process.
+type lastChange struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// note takes the time while nobody else does, so that an earlier one never comes later.
+func (l *lastChange) note(now func() time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = now()
+}
+
+// before tells whether no account has changed since then.
+func (l *lastChange) before(since time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at.Before(since)
 }
 
 // apply changes a, one of list or a new one, and says what is different. hash is that of the new password.
@@ -156,7 +184,7 @@ func (s *Service) Generate(ctx context.Context, actor string, c Change) (passwor
 
 // Remove takes an account away. Faults: NotFound; NotSupported for the last Administrator who can log on.
 func (s *Service) Remove(ctx context.Context, actor, name string) error {
-	defer s.changes.Add(1)
+	defer s.noteChange()
 	return s.store.Update(ctx, func(tx store.Tx) error {
 		a, err := tx.Account(name)
 		if licensing.KindOf(err) == licensing.NotFound {
