@@ -211,12 +211,12 @@ func newAES256() types.EncryptionKey {
 func (k *kerberosClient) initialToken() (token []byte, session *kerberosSession, err error) {
 	const flags = 0x3c // replay, sequence, confidentiality, integrity
 	checksum := append(binary.LittleEndian.AppendUint32(nil, 16), make([]byte, 16)...)
-	var number [8]byte
-	rand.Read(number[:]) // as microseconds too: what comes twice is a replay
+	var number [4]byte
+	rand.Read(number[:])
 	now := time.Now().UTC()
 	a := types.Authenticator{
 		AVNO: 5, CRealm: realm, CName: types.NewPrincipalName(1, kerberosUser), SubKey: newAES256(), SeqNumber: int64(binary.BigEndian.Uint32(number[:]) >> 2),
-		CTime: now.Truncate(time.Second), Cusec: int(binary.BigEndian.Uint32(number[4:]) % 1_000_000),
+		CTime: now.Truncate(time.Second), Cusec: now.Nanosecond() / 1000,
 		Cksum: types.Checksum{CksumType: chksumtype.GSSAPI, Checksum: binary.LittleEndian.AppendUint32(checksum, flags)},
 	}
 	part, err := a.Marshal()
