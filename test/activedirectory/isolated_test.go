@@ -17,7 +17,7 @@ func isolated(t *testing.T, test func(*testing.T)) {
 		Why: "the test needs root, for namespaces in which a domain controller runs",
 		Build: func() (string, error) {
 			programs := t.TempDir()
-			return programs, machine.Build(programs, "../../docs/guide.md", "testdata/session.py", "testdata/kerberos.py")
+			return programs, machine.Build(programs, "../../docs/guide.md", "testdata/envelopes.py", moduleKerberos)
 		},
 	}.Run(t, func() { test(t) })
 }

@@ -140,8 +140,8 @@ func (p *principals) domainAdmin(t *testing.T) {
 func (p *principals) sealed(t *testing.T) {
 	ada := p.logOn(t, "ada")
 	long := strings.Repeat("Söhne ", 30)
-	for _, environ := range []string{"SPNEGO=", "SPNEGO=yes"} {
-		answers := ada.winrm([]string{environ, p.pykerberos()},
+	for _, environ := range []string{"GSSAPI_MECHANISM=krb5", "GSSAPI_MECHANISM=spnego"} {
+		answers := ada.winrm([]string{environ, p.module()},
 			map[string]any{"endpoint": at("ls1.example.com", p.server.url), "message_encryption": "always"}, putCompany(long), getServer)
 		for _, text := range answers {
 			if !strings.Contains(text, "<p:Company>"+long+"</p:Company>") {
@@ -253,7 +253,7 @@ func (p *principals) expired(t *testing.T) {
 	granted(t, emil.curl(getServer, url), "<p:ProductId>")
 }
 
-// strictBindings: curl of Debian 12 and Debian's python3-kerberos send no channel bindings; pykerberos 1.3 does.
+// strictBindings: curl of Debian 12 and Debian's python3-kerberos send no channel bindings.
 func (p *principals) strictBindings(t *testing.T) {
 	ada, relaxed := p.logOn(t, "ada"), p.server
 	p.server = p.serve(`channel-bindings = "strict"`)
@@ -264,8 +264,8 @@ func (p *principals) strictBindings(t *testing.T) {
 	if answers := ada.winrm(nil, options, getServer); answers[0] != "401" {
 		t.Errorf("without bindings the answer is\n%s", answers[0])
 	}
-	for _, environ := range []string{"SPNEGO=", "SPNEGO=yes"} {
-		if answers := ada.winrm([]string{environ, p.pykerberos()}, options, getServer); !strings.Contains(answers[0], "<p:ProductId>") {
+	for _, environ := range []string{"GSSAPI_MECHANISM=krb5", "GSSAPI_MECHANISM=spnego"} {
+		if answers := ada.winrm([]string{environ, p.module()}, options, getServer); !strings.Contains(answers[0], "<p:ProductId>") {
 			t.Errorf("with bindings and %s the answer is\n%s", environ, answers[0])
 		}
 	}

@@ -35,6 +35,9 @@ const (
 	aes         = "msDS-SupportedEncryptionTypes: 24" // else tickets are encrypted with RC4
 )
 
+// moduleKerberos seals messages and sends channel bindings, which Debian's python3-kerberos cannot.
+const moduleKerberos = "../kerberos/testdata/kerberos.py"
+
 // principals is what the domain has for Kerberos: the license server as LS1$, for plain.example.com as an account whose tickets have no
 // PAC, for legacy.example.com as one whose tickets are encrypted with RC4, and users. other.example.com is another service.
 type principals struct {
@@ -71,8 +74,8 @@ func newPrincipals(d *domain) *principals {
 		entry{operatorsDN, []string{"objectClass: group", "sAMAccountName: CAL Operators", "member: CN=olga,CN=Users," + domainDN}},
 	)
 	// Where Python finds them: this directory may be hidden.
-	for name, script := range map[string]string{"session.py": "session.py", "pykerberos/kerberos.py": "kerberos.py"} {
-		text, err := os.ReadFile(filepath.Join("testdata", script))
+	for name, script := range map[string]string{"envelopes.py": "testdata/envelopes.py", "module/kerberos.py": moduleKerberos} {
+		text, err := os.ReadFile(script)
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -134,8 +137,8 @@ func (p *principals) serve(settings ...string) *licenseServer {
 		append(settings, `listen-https = "127.0.0.1:0"`, `alias = ["plain.example.com", "other.example.com", "legacy.example.com"]`, `kerberos-keytab = "`+p.keytab+`"`, p.role)...)
 }
 
-// pykerberos has python3-winrm use ours, which can seal and bind.
-func (p *principals) pykerberos() string { return "PYTHONPATH=" + filepath.Join(p.dir, "pykerberos") }
+// module has python3-winrm use moduleKerberos.
+func (p *principals) module() string { return "PYTHONPATH=" + filepath.Join(p.dir, "module") }
 
 // at returns an address of the license server with another name.
 func at(name, url string) string { return strings.Replace(url, "127.0.0.1", name, 1) }
@@ -215,7 +218,7 @@ func (u user) winrm(environ []string, options map[string]any, envelopes ...strin
 		u.t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	cmd := exec.Command("/usr/bin/python3", filepath.Join(u.dir, "session.py"))
+	cmd := exec.Command("/usr/bin/python3", filepath.Join(u.dir, "envelopes.py"))
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = append(u.environ, environ...), bytes.NewReader(job), &out, &errs
 	if err := cmd.Run(); err != nil {
 		u.t.Fatalf("python3-winrm: %v\n%s", err, &errs)
