@@ -82,8 +82,8 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal, logs app.LogSettings) (
 	default:
 		log.Warn("no clearinghouse is configured: nothing can be activated or installed", "next", "give --authority or --embedded-clearinghouse")
 	}
-	if config.Policies.AnyHost {
-		log.Warn("the license server security group is off: every machine that reaches this one can take CALs", "next", "register session hosts with calkeeper host add")
+	for _, w := range config.Warnings() {
+		log.Warn(w.What, "next", w.Next)
 	}
 	server, err := app.OpenLicenseServer(ctx, options)
 	if err != nil {

@@ -27,6 +27,7 @@ func TestKerberosRoles(t *testing.T) {
 	h.open()
 	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Auditor})
 	h.set(accounts.Change{Name: "eve@OTHER.ORG", Role: auth.Operator})
+	h.set(accounts.Change{Name: "karl@" + realm, Role: auth.Administrator})
 	for _, test := range []struct {
 		user, realm string
 		sids        []string
@@ -38,6 +39,7 @@ func TestKerberosRoles(t *testing.T) {
 		{"ADA", strings.ToLower(realm), nil, auth.Auditor, "Auditor"},
 		{"ada", "OTHER.ORG", nil, "", ""},
 		{"eve", "OTHER.ORG", nil, auth.Operator, "Operator"},
+		{"\u212Aarl", realm, nil, "", ""}, // the Kelvin sign, in lower case a k
 		{"bob", realm, nil, "", ""},
 		{"bob", realm, []string{domain + "-1105"}, auth.Auditor, "Auditor by a group"},
 		{"bob", realm, []string{domain + "-1105", domain + "-1106", domain + "-1105"}, auth.Operator, "Operator by a group"},

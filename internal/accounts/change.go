@@ -237,6 +237,12 @@ func (c *Change) check() error {
 	return nil
 }
 
+// reservedNames are actors of audit records that are no accounts.
+var reservedNames = []string{"calkeeper", "clearinghouse", "unknown"}
+
+// lookalike tells whether a letter becomes one of ASCII in lower case, and is none: accounts are looked up so.
+func lookalike(c rune) bool { return c > unicode.MaxASCII && unicode.ToLower(c) <= unicode.MaxASCII }
+
 func checkName(name string) error {
 	user, realm, principal := strings.Cut(name, "@")
 	switch {
@@ -245,6 +251,10 @@ func checkName(name string) error {
 			"a user name is not empty and has neither a colon (RFC 7617) nor a backslash, before which a domain stands")
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || utf8.RuneCountInString(name) > maxName:
 		return licensing.Faultf(licensing.Invalid, "a user name has at most %d characters, and no control characters", maxName)
+	case slices.Contains(reservedNames, strings.ToLower(name)):
+		return licensing.Faultf(licensing.Invalid, "the audit log calls itself so, and others: choose another name")
+	case strings.ContainsFunc(name, lookalike):
+		return licensing.Faultf(licensing.Invalid, "a user name has no letters that become others of ASCII in lower case, such as the Kelvin sign")
 	case principal && (user == "" || realm == "" || strings.Contains(realm, "@")):
 		return licensing.Faultf(licensing.Invalid, "a name with an @ is that of a Kerberos principal: user@REALM")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -342,6 +343,25 @@ func (c *Config) check() error {
 	}
 	return nil
 }
+
+// Warnings returns what is allowed and dangerous, each with what to do about it.
+func (c *Config) Warnings() (list []Warning) {
+	if c.AllowUnencrypted {
+		list = append(list, Warning{"allow-unencrypted is on: passwords, tokens and messages may cross the network in clear", "use HTTPS, or clients that seal their messages"})
+	}
+	host, _, err := net.SplitHostPort(c.ListenHTTP)
+	ip := net.ParseIP(host)
+	if err == nil && (ip == nil || !ip.IsLoopback()) && host != "localhost" && c.ListenHTTPS != "" && c.ChannelBindings != gss.Strict {
+		list = append(list, Warning{"a handshake over HTTP could be passed on into TLS by somebody in its way", "set channel-bindings to strict, or listen on HTTP for this machine only"})
+	}
+	if c.Policies.AnyHost {
+		list = append(list, Warning{"the license server security group is off: every machine that reaches this one can take CALs", "register session hosts with calkeeper host add"})
+	}
+	return list
+}
+
+// Warning is something that an administrator may want otherwise.
+type Warning struct{ What, Next string }
 
 // Resolve returns what the settings come to, with that level if they have none.
 func (s LogSettings) Resolve(level slog.Level) (LogConfig, error) {

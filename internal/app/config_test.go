@@ -324,3 +324,33 @@ func FuzzLoadConfig(f *testing.F) {
 		}
 	})
 }
+
+// TestWarnings: what is allowed, and may not be meant.
+func TestWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                             "",
+		`listen-http = ":5985"`:                        "passed on into TLS",
+		`listen-http = "192.0.2.1:5985"`:               "passed on into TLS",
+		`listen-http = "localhost:5985"`:               "",
+		`listen-http = "[::1]:5985"`:                   "",
+		`listen-http = ""`:                             "",
+		`allow-unencrypted = true`:                     "in clear",
+		`security-group = false`:                       "security group is off",
+		"listen-http = \":5985\"\nlisten-https = \"\"": "",
+		"listen-http = \":5985\"\nchannel-bindings = \"strict\"": "",
+		"listen-http = \":5985\"\nchannel-bindings = \"off\"":    "passed on into TLS",
+	} {
+		s, err := app.ParseSettings([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := app.Resolve(s, app.DefaultSettings("ls1.example.com"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := c.Warnings()
+		if (len(list) > 0) != (want != "") || len(list) > 1 || want != "" && (!strings.Contains(list[0].What, want) || list[0].Next == "") {
+			t.Errorf("%q: %q; want %q", text, list, want)
+		}
+	}
+}

@@ -223,8 +223,11 @@ func (h *HTTP) Challenges() []string {
 	return append(list, `Basic realm="`+h.Realm+`", charset="UTF-8"`)
 }
 
-// Identity names the caller of a context that Authenticate returned.
-func (h *HTTP) Identity(ctx context.Context) string { return FromContext(ctx).User }
+// Identity names the caller of a context that Authenticate returned, with the role that he has: whose role has changed is another one.
+func (h *HTTP) Identity(ctx context.Context) string {
+	i := FromContext(ctx)
+	return i.User + " (" + string(i.Role) + ")"
+}
 
 // Security returns the security context that the caller has established on the connection of ctx, nil if there is none, and whether the
 // messages have to be protected by it: over plain HTTP nothing else does.

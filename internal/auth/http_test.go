@@ -196,7 +196,7 @@ func TestBasicWhere(t *testing.T) {
 				if want == nil {
 					wantIdentity = auth.Identity{User: "ada", Role: auth.Administrator, Mechanism: "Basic", Remote: auth.AddressOf(test.remote)}
 				}
-				if got := auth.FromContext(ctx); got != wantIdentity || h.Identity(ctx) != wantIdentity.User {
+				if got := auth.FromContext(ctx); got != wantIdentity || h.Identity(ctx) != wantIdentity.User+" ("+string(wantIdentity.Role)+")" {
 					t.Errorf("identity %+v; want %+v", got, wantIdentity)
 				}
 				if c, required := h.Security(ctx); c != nil || required {
