@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"calkeeper/internal/auth"
+	"calkeeper/internal/auth/gss"
 	"calkeeper/internal/licensing"
 )
 
@@ -70,7 +71,21 @@ func (s *server) authenticate(r *http.Request, x *exchange) error {
 		return err
 	}
 	s.failures.take(network, s.Now())
+	s.refuseHost(r, x, given)
 	return s.unauthenticated(licensing.Message(err))
+}
+
+// refuseHost has it recorded that somebody has shown what is no session host's. What is an account's, the accounts record.
+func (s *server) refuseHost(r *http.Request, x *exchange, given []string) {
+	mechanism := "Certificate"
+	if len(given) > 0 {
+		if scheme, _, _ := strings.Cut(given[0], " "); !strings.EqualFold(scheme, "Bearer") {
+			return
+		}
+		mechanism = "Token"
+	}
+	s.Accounts.Refuse(r.Context(), auth.Attempt{Remote: x.address, Mechanism: mechanism},
+		&gss.Error{Status: gss.ErrDefectiveCred, Mechanism: mechanism, Detail: "no session host has it, or it may not come this way"})
 }
 
 // identify checks what the caller has shown. What a proxy has added beside it would be ambiguous: one is taken.

@@ -22,6 +22,7 @@ import (
 	"calkeeper/internal/licensing"
 	"calkeeper/internal/restapi"
 	"calkeeper/internal/restapi/wire"
+	"calkeeper/internal/store"
 )
 
 func TestAuthentication(t *testing.T) {
@@ -63,6 +64,31 @@ func TestAuthentication(t *testing.T) {
 	}
 	must(t, h.service.RemoveHost(context.Background(), "test", users))
 	h.refused(users, http.MethodGet, "/v1/server", "", http.StatusUnauthorized, "denied", "")
+}
+
+// TestRefusedHostIsRecorded, without the token.
+func TestRefusedHostIsRecorded(t *testing.T) {
+	h := newHouse(t, issuance.Policies{}, nil)
+	r := h.request("", http.MethodGet, "/v1/server", "")
+	r.Header.Set("Authorization", "Bearer ckh_"+strings.Repeat("a", 52))
+	r.RemoteAddr = "192.0.2.9:1"
+	if w := h.do(r); w.Code != http.StatusUnauthorized {
+		t.Fatalf("status %d", w.Code)
+	}
+	var last store.AuditRecord
+	must(t, h.store.View(context.Background(), func(r store.Reader) error {
+		for record, err := range store.AllAudit(r) {
+			if err != nil {
+				return err
+			}
+			last = record
+		}
+		return nil
+	}))
+	if last.Action != "logon refused" || last.Actor != "unknown" || last.Origin != (store.Origin{Remote: "192.0.2.9", Mechanism: "Token"}) ||
+		strings.Contains(last.Detail, "aaaa") {
+		t.Errorf("recorded: %+v", last)
+	}
 }
 
 func basic(user, password string) string {
