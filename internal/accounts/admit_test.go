@@ -129,7 +129,7 @@ func TestCertificateThatIsJustThere(t *testing.T) {
 		}
 	}
 	h.recorded(n)
-	must(t, h.Open(t.Context(), auth.Attempt{Remote: here, Mechanism: "Negotiate"}))
+	h.refused(basic(here), "Administrator", wrong) // and not locked
 }
 
 func TestRefuse(t *testing.T) {
@@ -220,5 +220,21 @@ func TestStillReadsNothing(t *testing.T) {
 	h.set(accounts.Change{Name: "ada@" + realm, Role: auth.Operator})
 	if err := h.Still(t.Context(), i, since); !errors.Is(err, auth.ErrCredentials) {
 		t.Errorf("after a change: %v", err)
+	}
+}
+
+// TestKerberosWhileLocked: nobody guesses tickets, so that those who guess passwords do not keep them out.
+func TestKerberosWhileLocked(t *testing.T) {
+	h := newHouse(t)
+	for i := range 25 {
+		_, _ = h.Password(t.Context(), basic(here), fmt.Sprintf("nobody%d", i), wrong)
+	}
+	var locked *auth.LockedError
+	if _, err := h.Password(t.Context(), basic(here), "Administrator", right); !errors.As(err, &locked) {
+		t.Fatalf("the address is not locked: %v", err)
+	}
+	i, err := h.Admit(t.Context(), kerberos, gss.Initiator{Mechanism: "Kerberos", Name: "bob@" + realm, Realm: realm, SIDs: []string{domain + "-512"}})
+	if err != nil || i.Role != auth.Administrator {
+		t.Errorf("%+v, %v", i, err)
 	}
 }

@@ -159,11 +159,6 @@ func (s *Service) Admit(ctx context.Context, from auth.Attempt, i gss.Initiator)
 	return auth.Identity{User: i.Name, Role: role, Mechanism: i.Mechanism, Remote: from.Remote, ByGroup: true}, nil
 }
 
-// Open tells whether anything is checked of what an address sends. The error is an *auth.LockedError.
-func (s *Service) Open(ctx context.Context, from auth.Attempt) error {
-	return s.holdBack(ctx, attempt{Attempt: from})
-}
-
 // Still tells whether one whose authentication began at an instant is still what he was then: his account was neither changed nor removed,
 // and, if a group gave his role, there is still none. The error is auth.ErrCredentials or the store's.
 func (s *Service) Still(ctx context.Context, i auth.Identity, since time.Time) error {

@@ -24,8 +24,6 @@ type Accounts interface {
 	Admit(ctx context.Context, a Attempt, i gss.Initiator) (Identity, error)
 	// Refuse takes notice of a handshake that failed.
 	Refuse(ctx context.Context, a Attempt, err error)
-	// Open tells whether anything is checked of what an address sends; the error is a *LockedError.
-	Open(ctx context.Context, a Attempt) error
 	// Still tells whether somebody who was authenticated at an instant is still what he was then; else the error is ErrCredentials.
 	Still(ctx context.Context, i Identity, since time.Time) error
 }
@@ -181,9 +179,6 @@ func (h *HTTP) handshake(ctx context.Context, r *http.Request, scheme, value str
 	if err != nil {
 		err = &gss.Error{Status: gss.ErrDefectiveToken, Detail: "the token is not base64"}
 		h.Accounts.Refuse(ctx, a, err)
-		return Identity{}, err
-	}
-	if err := h.Accounts.Open(ctx, a); err != nil {
 		return Identity{}, err
 	}
 	answer, established, err := connection.accept(ctx, h, token)

@@ -30,8 +30,7 @@ var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 // book is made of accounts whose password is right, and notes what it is told.
 type book struct {
 	roles    map[string]auth.Role
-	err      error // of every question, if not nil
-	locked   error
+	err      error     // of every question, if not nil
 	changed  time.Time // when all accounts were changed
 	told     []string
 	attempts []auth.Attempt
@@ -71,8 +70,6 @@ func (b *book) Admit(_ context.Context, a auth.Attempt, i gss.Initiator) (auth.I
 
 func (b *book) Refuse(_ context.Context, a auth.Attempt, err error) { b.note("refuse", err.Error(), a) }
 
-func (b *book) Open(context.Context, auth.Attempt) error { return b.locked }
-
 func (b *book) Still(_ context.Context, i auth.Identity, since time.Time) error {
 	if b.changed.After(since) {
 		return auth.ErrCredentials
@@ -95,6 +92,8 @@ func (s *scripted) Accept(ctx context.Context, token []byte) ([]byte, gss.Contex
 		return nil, &secured{name: string(name)}, nil
 	case named && s.legs == 2:
 		return nil, nil, &gss.Error{Status: gss.ErrDefectiveCred, Mechanism: "Scripted", Name: "mallory", Detail: "he is not"}
+	case string(name) == "locked":
+		return nil, nil, &gss.Error{Status: &auth.LockedError{Wait: time.Second}, Mechanism: "Scripted", Name: "locked"}
 	case named && s.legs == 1 && string(name) == "quick":
 		return []byte("welcome"), &secured{name: "quick"}, nil
 	case named && s.legs == 1 && string(name) == "unlucky":
@@ -226,7 +225,7 @@ func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		authorization []string
-		err, locked   error
+		err           error
 		via           bool
 		status        int
 		explanation   string
@@ -248,7 +247,7 @@ func TestRefusals(t *testing.T) {
 		{name: "handshake without token", authorization: []string{"Negotiate"}, status: 401},
 		{name: "handshake without base64", authorization: []string{"Negotiate *"}, status: 401, explanation: "defective token"},
 		{name: "handshake of nonsense", authorization: []string{negotiate("nonsense")}, status: 401, explanation: "defective token"},
-		{name: "handshake while locked", authorization: []string{negotiate("hello")}, locked: &auth.LockedError{Wait: time.Second}, status: 401,
+		{name: "handshake while locked", authorization: []string{negotiate("I am locked")}, status: 401,
 			explanation: "there were too many failed authentications; try again in 1s", retry: time.Second},
 		{name: "handshake through a proxy", authorization: []string{negotiate("hello")}, via: true, status: 401,
 			explanation: "a handshake holds for a connection, and a proxy shares connections: authenticate without one, or with Basic over TLS"},
@@ -256,7 +255,7 @@ func TestRefusals(t *testing.T) {
 		{name: "handshake that cannot be recorded", authorization: []string{negotiate("I am quick")}, err: errBroken, status: 500},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := &book{roles: map[string]auth.Role{"ada": auth.Administrator}, err: test.err, locked: test.locked}
+			b := &book{roles: map[string]auth.Role{"ada": auth.Administrator}, err: test.err}
 			h, connection := newHTTP(b, nil), auth.NewConnection(nil)
 			r := request(t, connection, "127.0.0.1:5985", "127.0.0.1:1", false, test.authorization...)
 			if test.via {
