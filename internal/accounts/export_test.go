@@ -39,18 +39,3 @@ func (s *Service) Hash(password string) string { return s.newHash(password, pres
 
 // Fits tells whether the password is that of a hash.
 func (s *Service) Fits(hash, password string) (bool, error) { return s.fits(hash, password) }
-
-// LRU is a bounded map.
-type LRU = lru[int]
-
-// NewLRU returns a map of at most so many entries.
-func NewLRU(most int) *LRU { return newLRU[int](most) }
-
-// Add sets an entry.
-func (l *lru[V]) Add(key string, v V) { *l.add(key) = v }
-
-// Get returns an entry, nil if there is none.
-func (l *lru[V]) Get(key string) *V { return l.get(key) }
-
-// Remove removes an entry.
-func (l *lru[V]) Remove(key string) { l.remove(key) }

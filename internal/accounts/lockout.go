@@ -3,6 +3,8 @@ package accounts
 import (
 	"sync"
 	"time"
+
+	"calkeeper/internal/lru"
 )
 
 // How often may be failed, and what it costs then. Who goes on guessing comes to 4 an hour.
@@ -23,7 +25,7 @@ type lockout struct {
 	free int
 
 	mu       sync.Mutex
-	failures *lru[failures]
+	failures *lru.Map[failures]
 }
 
 type failures struct {
@@ -34,13 +36,13 @@ type failures struct {
 	unrecorded int       // attempts that are not
 }
 
-func newLockout(free int) *lockout { return &lockout{free: free, failures: newLRU[failures](maxKeys)} }
+func newLockout(free int) *lockout { return &lockout{free: free, failures: lru.New[failures](maxKeys)} }
 
 // wait returns how long nothing is checked.
 func (l *lockout) wait(key string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.failures.get(key); f != nil {
+	if f := l.failures.Get(key); f != nil {
 		return max(0, f.until.Sub(now))
 	}
 	return 0
@@ -50,7 +52,7 @@ func (l *lockout) wait(key string, now time.Time) time.Duration {
 func (l *lockout) fail(key string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.failures.add(key)
+	f := l.failures.Add(key)
 	if n := int(now.Sub(f.ages) / ageOfFailure); n > 0 {
 		f.count = max(0, f.count-n)
 	}
@@ -68,7 +70,7 @@ func (l *lockout) fail(key string, now time.Time) time.Duration {
 func (l *lockout) refuse(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.failures.get(key)
+	f := l.failures.Get(key)
 	if f == nil || !f.told {
 		if f != nil {
 			f.told = true
@@ -83,7 +85,7 @@ func (l *lockout) refuse(key string) bool {
 func (l *lockout) takeUnrecorded(key string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.failures.get(key)
+	f := l.failures.Get(key)
 	if f == nil {
 		return 0
 	}

@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -25,17 +24,7 @@ type attempt struct {
 	name string // who the caller claims to be, or is
 }
 
-// network is the caller's address, or the network of an IPv6 address within which one machine can choose addresses.
-func (a attempt) network() string {
-	address, err := netip.ParseAddr(a.Remote)
-	if err != nil {
-		return a.Remote
-	}
-	if address = address.Unmap().WithZone(""); address.Is4() {
-		return address.String()
-	}
-	return netip.PrefixFrom(address, 64).Masked().String()
-}
+func (a attempt) network() string { return auth.NetworkOf(a.Remote) }
 
 // named tells whether there can be an account of that name. Failures are not counted for others, which could be as long as a request.
 func (a attempt) named() bool { return checkName(a.name) == nil }

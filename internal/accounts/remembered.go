@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"calkeeper/internal/lru"
 	"calkeeper/internal/store"
 )
 
@@ -24,7 +25,7 @@ type remembered struct {
 	key []byte
 
 	mu       sync.Mutex
-	accounts *lru[proof]
+	accounts *lru.Map[proof]
 }
 
 type proof struct {
@@ -35,7 +36,7 @@ type proof struct {
 }
 
 func newRemembered() *remembered {
-	r := &remembered{key: make([]byte, sha256.Size), accounts: newLRU[proof](maxRemembered)}
+	r := &remembered{key: make([]byte, sha256.Size), accounts: lru.New[proof](maxRemembered)}
 	rand.Read(r.key)
 	return r
 }
@@ -50,21 +51,21 @@ func (r *remembered) mac(a store.Account, password string) []byte {
 func (r *remembered) meet(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.accounts.add(key)
+	r.accounts.Add(key)
 }
 
 // knows tells whether the account was used from there.
 func (r *remembered) knows(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.accounts.get(key) != nil
+	return r.accounts.Get(key) != nil
 }
 
 // account returns the account as it was read last, and how many changes there were then.
 func (r *remembered) account(key string) (a store.Account, changes uint64, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.accounts.get(key)
+	p := r.accounts.Get(key)
 	if p == nil {
 		return a, 0, false
 	}
@@ -76,7 +77,7 @@ func (r *remembered) fits(key string, a store.Account, password string, changes 
 	mac := r.mac(a, password)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.accounts.get(key)
+	p := r.accounts.Get(key)
 	if p == nil || !hmac.Equal(mac, p.mac) {
 		return false
 	}
@@ -89,7 +90,7 @@ func (r *remembered) remember(key string, a store.Account, password string, chan
 	mac := r.mac(a, password)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*r.accounts.add(key) = proof{mac: mac, account: a, changes: changes}
+	*r.accounts.Add(key) = proof{mac: mac, account: a, changes: changes}
 }
 
 // guessed counts a password that did not fit while nothing was to be checked. After too many nothing is remembered any more: else who
@@ -97,12 +98,12 @@ func (r *remembered) remember(key string, a store.Account, password string, chan
 func (r *remembered) guessed(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.accounts.get(key)
+	p := r.accounts.Get(key)
 	if p == nil {
 		return
 	}
 	if p.guesses++; p.guesses >= maxGuesses {
-		r.accounts.remove(key)
+		r.accounts.Remove(key)
 	}
 }
 

@@ -15,6 +15,18 @@ func AddressOf(hostPort string) string {
 	return a.Addr().Unmap().WithZone("").String()
 }
 
+// NetworkOf returns the address of a caller, or the network of an IPv6 address within which one machine can choose addresses.
+func NetworkOf(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}
+
 // fromLoopback tells whether both ends of the connection are on this machine's loopback interface.
 func fromLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"calkeeper/internal/auth"
@@ -52,7 +51,7 @@ func (s *server) authenticate(r *http.Request, x *exchange) error {
 	if len(given) == 0 && !certificate {
 		return s.stranger(r, x)
 	}
-	network := networkOf(x.address)
+	network := auth.NetworkOf(x.address)
 	tooMany := func() error {
 		if wait := s.failures.exhausted(network, s.Now()); wait > 0 {
 			return limited(wait, "too many failed authentications came from this address")
@@ -201,17 +200,4 @@ func (s *server) admit(c *caller, to access) error {
 		return licensing.Faultf(licensing.Denied, "%s may read only: this is for %s", c.name, whom)
 	}
 	return licensing.Faultf(licensing.Denied, "this is for %s", whom)
-}
-
-// networkOf returns the address, or the network of an IPv6 address, within which one machine can choose addresses.
-func networkOf(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil || a.Is4() {
-		return address
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return p.String()
 }

@@ -1,11 +1,12 @@
 package restapi
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"calkeeper/internal/lru"
 )
 
 // limiter limits how often each of many clients does something. It remembers a bounded number of clients; one that was forgotten,
@@ -13,56 +14,41 @@ import (
 type limiter struct {
 	rate  rate.Limit
 	burst int
-	most  int
 
 	mu      sync.Mutex
-	clients map[string]*list.Element
-	recent  list.List // of *client, the one that was seen last in front
-}
-
-type client struct {
-	name string
-	*rate.Limiter
+	clients *lru.Map[*rate.Limiter]
 }
 
 func newLimiter(perSecond float64, burst, most int) *limiter {
-	return &limiter{rate: rate.Limit(perSecond), burst: burst, most: most, clients: map[string]*list.Element{}}
+	return &limiter{rate: rate.Limit(perSecond), burst: burst, clients: lru.New[*rate.Limiter](most)}
 }
 
 // take counts one time, and returns how long to wait if it was one too many.
 func (l *limiter) take(name string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.clients[name]
-	if e == nil {
-		if len(l.clients) >= l.most {
-			oldest := l.recent.Back()
-			delete(l.clients, l.recent.Remove(oldest).(*client).name)
-		}
-		e = l.recent.PushFront(&client{name, rate.NewLimiter(l.rate, l.burst)})
-		l.clients[name] = e
+	c := l.clients.Add(name)
+	if *c == nil {
+		*c = rate.NewLimiter(l.rate, l.burst)
 	}
-	l.recent.MoveToFront(e)
-	c := e.Value.(*client)
-	if c.AllowN(now, 1) {
+	if (*c).AllowN(now, 1) {
 		return 0
 	}
-	return l.wait(c, now)
+	return l.wait(*c, now)
 }
 
 // exhausted returns how long to wait until take would count another time.
 func (l *limiter) exhausted(name string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.clients[name]
-	if e == nil {
+	c := l.clients.Get(name)
+	if c == nil {
 		return 0
 	}
-	l.recent.MoveToFront(e)
-	return l.wait(e.Value.(*client), now)
+	return l.wait(*c, now)
 }
 
-func (l *limiter) wait(c *client, now time.Time) time.Duration {
+func (l *limiter) wait(c *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - c.TokensAt(now)
 	return max(0, time.Duration(missing/float64(l.rate)*float64(time.Second)))
 }

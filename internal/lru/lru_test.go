@@ -1,4 +1,4 @@
-package accounts_test
+package lru_test
 
 import (
 	"slices"
@@ -6,14 +6,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"calkeeper/internal/accounts"
+	"calkeeper/internal/lru"
 )
 
-// TestLRU holds the map against a list of keys, the one that was used last in front.
-func TestLRU(t *testing.T) {
+// TestMap holds the map against a list of keys, the one that was used last in front.
+func TestMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(1, 5).Draw(t, "most")
-		l, values := accounts.NewLRU(most), map[string]int{}
+		l, values := lru.New[int](most), map[string]int{}
 		var recent []string
 		for i := range rapid.IntRange(0, 50).Draw(t, "steps") {
 			key := rapid.StringMatching(`[a-h]`).Draw(t, "key")
@@ -24,7 +24,7 @@ func TestLRU(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0:
-				l.Add(key, i)
+				*l.Add(key) = i
 				values[key] = i
 				recent = slices.Insert(recent, 0, key)
 				recent = recent[:min(most, len(recent))]
@@ -37,6 +37,9 @@ func TestLRU(t *testing.T) {
 				if known {
 					recent = slices.Insert(recent, 0, key)
 				}
+			}
+			if l.Len() != len(recent) {
+				t.Fatalf("there are %d entries; want %d", l.Len(), len(recent))
 			}
 		}
 	})
